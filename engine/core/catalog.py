@@ -1,0 +1,112 @@
+"""What plugins have registered: step types, trigger types, signature schemes, filters. Filled once at start."""
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from engine.core.event import Delivery
+
+
+class Effect(StrEnum):
+    """What a step type does to the world; retries, dry runs and checkpoints follow from it."""
+
+    PURE = "pure"  # same result every time, touches nothing
+    IDEMPOTENT = "idempotent"  # doing it twice is as good as once
+    EFFECT = "effect"  # doing it twice can be seen
+
+
+class StepType(msgspec.Struct, frozen=True):
+    """One `uses:` name. `function(config, context)` is async and returns JSON-plain data or a Struct."""
+
+    name: str
+    function: Callable[[Any, Any], Awaitable[Any]]
+    config: type[msgspec.Struct]
+    effect: Effect
+    result: Any = Any  # type of the output, where the plugin declares one
+    timeout: float | None = None  # seconds; None: the engine's default of 5 min
+    summary: str = ""  # first line of the config's docstring
+    plugin: str = ""
+    version: str = ""
+
+
+class TriggerKind(StrEnum):
+    """What starts the run."""
+
+    WEBHOOK = "webhook"  # a delivery on /hooks/{path}
+    SCHEDULE = "schedule"  # the clock
+    EVENT = "event"  # an `emit` step
+
+
+class HandshakeReply(msgspec.Struct, frozen=True):
+    """An immediate answer to a sender's URL verification; no event is stored."""
+
+    body: bytes
+    content_type: str = "text/plain"
+    status: int = 200
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """A sample delivery that would pass verification: what `hookwright send` posts."""
+
+    headers: dict[str, str]
+    body: bytes
+
+
+class Scheme(msgspec.Struct, frozen=True):
+    """A way to sign a delivery. Registered under a name that `webhook` triggers use in `auth:`.
+
+    verify(delivery, config): returns None, or raises engine.errors.BadSignature whose text says why (never the secret).
+    sign(body, headers, config, now): the headers to add so that verify passes; now is Unix seconds.
+    """
+
+    name: str
+    config: type[msgspec.Struct]
+    verify: Callable[[Delivery, Any], None]
+    sign: Callable[[bytes, dict[str, str], Any, float], dict[str, str]]
+    summary: str = ""
+
+
+class WebhookRules(msgspec.Struct, frozen=True):
+    """How a webhook trigger type reads a delivery. All functions are pure and get the validated config last.
+
+    verify(delivery, config): raise BadSignature or return.
+    delivery_id(delivery, config): the sender's id for this delivery, used for dedup, or None.
+    event_type(delivery, config): e.g. `issues.opened`; called after verify.
+    wants(event_type, config): whether the trigger's `events` list includes it.
+    handshake(delivery, config): an immediate answer, or None; called after verify.
+    sign(body, headers, config, now): headers of a sample delivery so that verify passes.
+    sample(event_type): (headers, body) of a realistic delivery, or None if there is no such sample.
+    """
+
+    verify: Callable[[Delivery, Any], None]
+    delivery_id: Callable[[Delivery, Any], str | None]
+    event_type: Callable[[Delivery, Any], str]
+    wants: Callable[[str, Any], bool]
+    sign: Callable[[bytes, dict[str, str], Any, float], dict[str, str]]
+    handshake: Callable[[Delivery, Any], HandshakeReply | None] | None = None
+    sample: Callable[[str], tuple[dict[str, str], bytes] | None] | None = None
+    samples: tuple[str, ...] = ()  # event types that sample() knows
+
+
+class TriggerType(msgspec.Struct, frozen=True):
+    """One `uses:` name of a trigger. Webhook configs have `path: str`, `max_body: int` and `methods: list[str]`."""
+
+    name: str
+    kind: TriggerKind
+    config: type[msgspec.Struct]
+    source: str = ""  # `event.source`, e.g. "github"
+    webhook: WebhookRules | None = None
+    summary: str = ""
+    plugin: str = ""
+    version: str = ""
+
+
+class Catalog(msgspec.Struct):
+    """Everything that is installed, by name."""
+
+    steps: dict[str, StepType] = {}
+    triggers: dict[str, TriggerType] = {}
+    schemes: dict[str, Scheme] = {}
+    filters: dict[str, Callable[..., Any]] = {}

@@ -1,0 +1,51 @@
+"""What a run and its attempts are: states, errors, decisions."""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class RunStatus(StrEnum):
+    """Where a run stands."""
+
+    QUEUED = "queued"  # due now or later, held by nobody
+    RUNNING = "running"  # held by a worker
+    WAITING = "waiting"  # waits for a time or an event, held by nobody
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINISHED = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED})
+
+
+class AttemptStatus(StrEnum):
+    """How one try of one step went."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    SKIPPED = "skipped"  # its `if` was false
+    INTERRUPTED = "interrupted"  # the worker stopped or died; does not count as a try
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error as it is stored and as `error` in expressions: fields of language.md 3.5."""
+
+    type: str
+    message: str
+    step: str | None = None
+    attempt: int | None = None
+    data: Any = None
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Why a trigger did or did not start a run for an event."""
+
+    pipeline: str
+    trigger: str
+    matched: bool
+    reason: str  # matched | event_type | condition_false | condition_error | invalid_inputs | disabled
+    detail: dict[str, Any] = {}  # e.g. {"condition": "...", "values": {"event.body.x": 1}, "error": "..."}

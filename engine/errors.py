@@ -1,0 +1,57 @@
+"""The exception tree.
+
+HookwrightError
+├── ConfigurationError     settings, files or secrets the operator must mend
+├── PipelineError          one or more problems in pipeline files, each with file, line and column
+├── ExpressionError        an expression that cannot be parsed or evaluated
+├── RefusedDelivery        a delivery that is not accepted (bad signature, too large, unknown path)
+│   ├── BadSignature
+│   ├── BadRequest
+│   └── TooLarge
+├── NotFound               no such run, event, pipeline
+├── Conflict               the thing exists but is in a state that does not allow this
+└── Unavailable            PostgreSQL or Redis cannot be reached right now
+"""
+
+
+class HookwrightError(Exception):
+    """Hookwright could not do this."""
+
+    def __str__(self) -> str:
+        return super().__str__() or (type(self).__doc__ or "").strip().splitlines()[0]
+
+
+class ConfigurationError(HookwrightError):
+    """The set-up is incomplete or wrong."""
+
+
+class RefusedDelivery(HookwrightError):
+    """The delivery is not accepted."""
+
+
+class BadSignature(RefusedDelivery):
+    """The signature does not match."""
+
+
+class BadRequest(RefusedDelivery):
+    """The request is malformed."""
+
+
+class TooLarge(RefusedDelivery):
+    """The body is larger than allowed."""
+
+
+class NotFound(HookwrightError):
+    """There is no such thing."""
+
+
+class Conflict(HookwrightError):
+    """The state of this thing does not allow that."""
+
+
+class Unavailable(HookwrightError):
+    """A database cannot be reached right now."""
+
+    def __init__(self, message: str = "", *, retry_after: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after  # seconds; becomes the Retry-After header

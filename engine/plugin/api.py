@@ -1,0 +1,130 @@
+"""The names plugin developers use; `engine.plugin` re-exports them.
+
+A step is an async function plus a config Struct:
+
+    class GreetConfig(StepConfig):
+        '''Say hello.'''
+        name: str
+
+    async def greet(config: GreetConfig, context: StepContext) -> str: ...
+
+    @hookimpl
+    def register_steps(register):
+        register("demo.greet", greet, config=GreetConfig, effect="pure")
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+from uuid import UUID
+
+import httpx
+import msgspec
+import structlog
+
+
+class StepConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
+    """Base of every step's and trigger's `with:`. The docstring's first line is shown in lists and editors."""
+
+
+class StepError(Exception):
+    """A step failed. `type` as in language.md 3.5, e.g. `network`, `rate_limited`, `http.404`, `auth`."""
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        type: str = "failed",
+        after: float | None = None,
+        data: Any = None,
+        retryable: bool | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.type = type
+        self.after = after  # seconds the other side asked to wait
+        self.data = data  # JSON-plain, for `error.data`
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class Fail(StepError):
+    """Failed for good: trying again would not help."""
+
+
+class Retry(StepError):
+    """Failed for now: worth another attempt."""
+
+    retryable = True
+
+    def __init__(
+        self, message: str, *, type: str = "server_error", after: float | None = None, data: Any = None
+    ) -> None:
+        super().__init__(message, type=type, after=after, data=data)
+
+
+class Stop(Exception):
+    """End the whole run as succeeded."""
+
+    def __init__(self, message: str = "", *, output: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.output = output
+
+
+class Cache(Protocol):
+    """A cache over all workers. Values are JSON-plain. Unreachable: reads miss, writes and deletes raise Retry."""
+
+    async def get(self, key: str) -> tuple[bool, Any]:
+        """(True, value) if the key is there, else (False, None)."""
+
+    async def set(self, key: str, value: Any, ttl: float) -> None:
+        """Keep the value for ttl seconds."""
+
+    async def delete(self, *keys: str) -> int:
+        """How many of the keys were there."""
+
+
+class Documents(Protocol):
+    """JSON documents in PostgreSQL, in named collections."""
+
+    async def put(self, collection: str, key: str, value: Any, ttl: float | None = None) -> None:
+        """Insert or replace; ttl in seconds, None: kept for ever."""
+
+    async def get(self, collection: str, key: str) -> tuple[bool, Any]:
+        """(True, value), or (False, None) if absent or expired."""
+
+    async def query(
+        self, collection: str, where: Mapping[str, Any], *, prefix: str, limit: int, newest_first: bool
+    ) -> list[dict[str, Any]]:
+        """Documents that contain `where`: [{"key", "value", "updated_at"}], in the order of keys or newest first."""
+
+    async def delete(self, collection: str, key: str) -> bool:
+        """Whether it was there."""
+
+
+class StepContext(msgspec.Struct, kw_only=True):
+    """What a step may use. Plugins fetch nothing themselves."""
+
+    run_id: UUID
+    pipeline: str
+    step: str  # the step's key
+    attempt: int  # 1 = first
+    idempotency_key: str  # the same for every attempt and after a crash
+    timeout: float  # seconds this attempt may take
+    log: structlog.stdlib.BoundLogger
+    http: httpx.AsyncClient  # shared; outbound addresses are checked
+    cache: Cache
+    documents: Documents
+    options: Mapping[str, str]  # process settings for plugins, e.g. "ai.base_url", "smtp.url"
+    emitted: list[tuple[str, Any]] = []  # filled by emit()
+    used: dict[str, Any] = {}  # filled by usage()
+
+    def emit(self, type: str, body: Any) -> None:
+        """Record an internal event; it is stored with this step's checkpoint, at most once per step."""
+        self.emitted.append((type, body))
+
+    def usage(self, **figures: Any) -> None:
+        """Record what this attempt used, e.g. input_tokens=12, output_tokens=3, model="..."."""
+        self.used.update(figures)
