@@ -1,0 +1,177 @@
+"""The doorbell: SAQ jobs that name runs, and live updates. Redis may lose all of it; PostgreSQL rings again."""
+
+import asyncio
+import contextlib
+import copy
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+import redis.asyncio
+import structlog
+from redis.exceptions import RedisError
+from saq.job import TERMINAL_STATUSES, Job, Status
+from saq.queue.redis import RedisQueue
+
+from engine.core.ids import uuid7
+from engine.errors import Unavailable
+
+NAME = "hookwright"
+JOB = "advance"  # the one SAQ job: advance the named runs
+BATCH = 16  # runs named by one job
+LIVE = "hookwright:live"  # pub/sub channel of run changes
+EPOCH = "hookwright:epoch"  # a key that is gone when Redis lost its memory
+RECONNECT = 0.5  # seconds between looks at a Redis that is away; without it SAQ's worker spins
+SUSPECT = 5.0  # seconds a job must look abandoned before it is dropped
+
+log = structlog.get_logger("queue")
+REDIS_ERRORS = (RedisError, OSError, TimeoutError)
+
+
+class RunQueue(RedisQueue):
+    """SAQ's Redis queue where a job is a hint and nothing is retried: the claim in PostgreSQL decides."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        super().__init__(client, name=NAME, dump=msgspec.json.encode, load=msgspec.json.decode)
+        self._suspects: dict[bytes, float] = {}  # job id -> when it first looked abandoned (monotonic)
+        self._away = False
+
+    async def notify(self, job: Job) -> None:
+        """Nobody listens to single jobs: save SAQ's PUBLISH."""
+
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109 - SAQ's signature
+        try:
+            job = await super().dequeue(timeout, poll_interval)
+        except REDIS_ERRORS as error:
+            if not self._away:
+                log.warning("redis.away", error=str(error))
+            self._away = True
+            await asyncio.sleep(RECONNECT)
+            return None
+        if self._away:
+            self._away = False
+            log.info("redis.back")
+        return job
+
+    async def enqueue_many(self, jobs: Sequence[Job]) -> None:
+        """All jobs in one round trip."""
+        async with self.redis.pipeline(transaction=False) as pipe:
+            queue = copy.copy(self)
+            queue.redis = cast(Any, pipe)  # SAQ sends its script through `client=self.redis`
+            for job in jobs:
+                await queue.enqueue(job)
+                job.queue = self
+            self._enqueue_script = queue._enqueue_script
+            await pipe.execute()
+
+    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
+        """Drop jobs whose worker is gone. They are not run again: upkeep rings their runs.
+
+        SAQ's own sweep may abort a healthy job between its dequeue and its first write (its issue 277), so a job
+        must look abandoned twice, SUSPECT seconds apart.
+        """
+        ids: list[bytes] = await cast(Any, self.redis.lrange(self._active, 0, -1))
+        jobs = [self.deserialize(raw) for raw in await self.redis.mget(ids)] if ids else []
+        workers = sorted({job.worker_id for job in jobs if job and job.worker_id})
+        infos = (
+            await self.redis.mget([self.namespace(f"worker_info:{worker}") for worker in workers]) if workers else []
+        )
+        alive = {worker for worker, info in zip(workers, infos, strict=True) if info}
+        now, suspects, dropped = time.monotonic(), {}, []
+        for job_id, job in zip(ids, jobs, strict=True):
+            if job and job.status == Status.ACTIVE and job.worker_id in alive:
+                continue
+            first = suspects[job_id] = self._suspects.get(job_id, now)
+            if now - first < SUSPECT and not (job and job.status in TERMINAL_STATUSES):
+                continue
+            del suspects[job_id]
+            dropped.append(job_id.decode())
+            async with self.redis.pipeline(transaction=True) as pipe:
+                pipe.lrem(self._active, 0, cast(Any, job_id))
+                pipe.zrem(self._incomplete, job_id)
+                pipe.delete(job_id)
+                await pipe.execute()
+        self._suspects = suspects
+        return dropped
+
+
+class Queue:
+    """What the rest of the engine sees of Redis as a queue."""
+
+    def __init__(self, url: str) -> None:
+        self._client = redis.asyncio.from_url(url, socket_timeout=3, socket_connect_timeout=2, max_connections=1000)
+        self._blocking = redis.asyncio.from_url(
+            url, socket_timeout=None, socket_connect_timeout=2, max_connections=1000
+        )
+        self._ringing = RunQueue(self._client)
+        self.runs = RunQueue(self._blocking)  # what the SAQ worker takes from
+
+    async def ring(self, run_ids: Sequence[UUID]) -> None:
+        """Ask the workers to advance these runs now. Unavailable if Redis is away; upkeep rings later then."""
+        jobs = [
+            Job(
+                function=JOB,
+                kwargs={"run_ids": [str(run_id) for run_id in run_ids[start : start + BATCH]]},
+                timeout=0,  # a job only hands runs over; leases watch the rest
+                retries=1,
+                ttl=-1,  # leave nothing behind when finished
+            )
+            for start in range(0, len(run_ids), BATCH)
+        ]
+        if not jobs:
+            return
+        try:
+            await self._ringing.enqueue_many(jobs)
+        except REDIS_ERRORS as error:
+            raise Unavailable(f"Redis is away: {error}") from error
+
+    async def depth(self) -> int:
+        """Jobs nobody has taken yet. Unavailable if Redis is away."""
+        try:
+            return await self._ringing.count("queued")
+        except REDIS_ERRORS as error:
+            raise Unavailable(f"Redis is away: {error}") from error
+
+    async def epoch(self) -> bytes:
+        """A token that stays the same until Redis loses its memory (FLUSHALL, restart without a log)."""
+        try:
+            await self._client.set(EPOCH, uuid7().hex, nx=True)
+            return cast(bytes, await self._client.get(EPOCH))
+        except REDIS_ERRORS as error:
+            raise Unavailable(f"Redis is away: {error}") from error
+
+    async def ping(self) -> None:
+        """Unavailable if Redis is away."""
+        try:
+            await cast(Any, self._client.ping())
+        except REDIS_ERRORS as error:
+            raise Unavailable(f"Redis is away: {error}") from error
+
+    async def publish(self, changes: Sequence[dict[str, Any]]) -> None:
+        """Tell the pages what changed. Lost without harm if Redis is away."""
+        with contextlib.suppress(*REDIS_ERRORS):
+            await self._client.publish(LIVE, msgspec.json.encode(changes))
+
+    async def subscribe(self) -> AsyncIterator[list[dict[str, Any]]]:
+        """Changes as they are published: [{"run", "pipeline", "status"}]. Reconnects by itself; ends when closed."""
+        while True:
+            try:
+                async with self._blocking.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(LIVE)
+                    async for message in channel.listen():
+                        yield msgspec.json.decode(message["data"])
+            except REDIS_ERRORS:
+                await asyncio.sleep(RECONNECT)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for client in (self._client, self._blocking):
+            with contextlib.suppress(*REDIS_ERRORS):
+                await client.aclose()
+
+
+def connect_queue(redis_url: str) -> Queue:
+    """A queue on this Redis; connects when first used."""
+    return Queue(redis_url)
