@@ -12,6 +12,7 @@ from engine.errors import ConfigurationError
 PREFIX = "HOOKWRIGHT_"
 OPTION_GROUPS = ("AI_", "SMTP_", "SLACK_", "OPTION_")  # HOOKWRIGHT_AI_BASE_URL becomes the plugin option "ai.base_url"
 SECRET = "SECRET_"  # HOOKWRIGHT_SECRET_NAME is the secret NAME
+CLIENT = ("URL", "TOKEN", "DEBUG", "REQUIRE_BROWSER")  # for the command line and the tests, not for the engine
 ALIASES = {  # what other tools call it -> the plugin option; ours wins
     "OPENAI_BASE_URL": "ai.base_url",
     "OPENAI_API_KEY": "ai.api_key",
@@ -50,8 +51,8 @@ def load_settings(environment: Mapping[str, str] = os.environ, **overrides: obje
             raw[name] = environment[name.upper()]
     for name, value in environment.items():
         rest = name.removeprefix(PREFIX)
-        if rest == name or rest.startswith((*OPTION_GROUPS, SECRET)) or rest in ("URL", "TOKEN"):
-            continue  # URL and TOKEN belong to the command line client
+        if rest == name or rest.startswith((*OPTION_GROUPS, SECRET)) or rest in CLIENT:
+            continue
         raw[rest.lower()] = value
     for field in ("allow_hosts",):
         if isinstance(text := raw.get(field), str):
