@@ -4,7 +4,19 @@ from engine.core.catalog import Effect, HandshakeReply, Scheme, Signed, TriggerK
 from engine.core.duration import parse_duration
 from engine.core.event import Delivery, parse_body
 from engine.errors import BadRequest, BadSignature
-from engine.plugin.api import Cache, Documents, Fail, Retry, StepConfig, StepContext, StepError, Stop
+from engine.plugin.api import (
+    Cache,
+    Documents,
+    Duration,
+    Fail,
+    Retry,
+    SecretText,
+    StepConfig,
+    StepContext,
+    StepError,
+    Stop,
+    WholeConfig,
+)
 from engine.plugin.hooks import hookimpl
 
 __all__ = [
@@ -13,11 +25,13 @@ __all__ = [
     "Cache",
     "Delivery",
     "Documents",
+    "Duration",
     "Effect",
     "Fail",
     "HandshakeReply",
     "Retry",
     "Scheme",
+    "SecretText",
     "Signed",
     "StepConfig",
     "StepContext",
@@ -25,6 +39,7 @@ __all__ = [
     "Stop",
     "TriggerKind",
     "WebhookRules",
+    "WholeConfig",
     "hookimpl",
     "parse_body",
     "parse_duration",

@@ -21,56 +21,22 @@ import httpx
 import msgspec
 import structlog
 
+from engine.core.failure import Fail, Retry, StepError, Stop
+from engine.plugin.config import Duration, SecretText, StepConfig, WholeConfig
 
-class StepConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
-    """Base of every step's and trigger's `with:`. The docstring's first line is shown in lists and editors."""
-
-
-class StepError(Exception):
-    """A step failed. `type` as in language.md 3.5, e.g. `network`, `rate_limited`, `http.404`, `auth`."""
-
-    retryable = False
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        type: str = "failed",
-        after: float | None = None,
-        data: Any = None,
-        retryable: bool | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.type = type
-        self.after = after  # seconds the other side asked to wait
-        self.data = data  # JSON-plain, for `error.data`
-        if retryable is not None:
-            self.retryable = retryable
-
-
-class Fail(StepError):
-    """Failed for good: trying again would not help."""
-
-
-class Retry(StepError):
-    """Failed for now: worth another attempt."""
-
-    retryable = True
-
-    def __init__(
-        self, message: str, *, type: str = "server_error", after: float | None = None, data: Any = None
-    ) -> None:
-        super().__init__(message, type=type, after=after, data=data)
-
-
-class Stop(Exception):
-    """End the whole run as succeeded."""
-
-    def __init__(self, message: str = "", *, output: Any = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.output = output
+__all__ = [
+    "Cache",
+    "Documents",
+    "Duration",
+    "Fail",
+    "Retry",
+    "SecretText",
+    "StepConfig",
+    "StepContext",
+    "StepError",
+    "Stop",
+    "WholeConfig",
+]
 
 
 class Cache(Protocol):
