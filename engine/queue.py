@@ -22,6 +22,8 @@ NAME = "hookwright"
 JOB = "advance"  # the one SAQ job: advance the named runs
 BATCH = 16  # runs named by one job
 LIVE = "hookwright:live"  # pub/sub channel of run changes
+LIVE_PERIOD = 0.1  # seconds between two messages of one process
+LIVE_MOST = 100  # changes in one message; pages show no more
 EPOCH = "hookwright:epoch"  # a key that is gone when Redis lost its memory
 RECONNECT = 0.5  # seconds between looks at a Redis that is away; without it SAQ's worker spins
 SUSPECT = 5.0  # seconds a job must look abandoned before it is dropped
@@ -107,6 +109,8 @@ class Queue:
         )
         self._ringing = RunQueue(self._client)
         self.runs = RunQueue(self._blocking)  # what the SAQ worker takes from
+        self._changes: dict[UUID, dict[str, Any]] = {}
+        self._publishing: asyncio.Task[None] | None = None
 
     async def ring(self, run_ids: Sequence[UUID]) -> None:
         """Ask the workers to advance these runs now. Unavailable if Redis is away; upkeep rings later then."""
@@ -149,8 +153,16 @@ class Queue:
         except REDIS_ERRORS as error:
             raise Unavailable(f"Redis is away: {error}") from error
 
-    async def publish(self, changes: Sequence[dict[str, Any]]) -> None:
-        """Tell the pages what changed. Lost without harm if Redis is away."""
+    def changed(self, run_id: UUID, pipeline: str, status: str) -> None:
+        """Tell the pages, soon and together with others, that this run changed. Lost without harm if Redis is away."""
+        self._changes[run_id] = {"run": str(run_id), "pipeline": pipeline, "status": status}
+        if self._publishing is None or self._publishing.done():
+            self._publishing = asyncio.create_task(self._publish())
+
+    async def _publish(self) -> None:
+        await asyncio.sleep(LIVE_PERIOD)
+        changes = list(self._changes.values())[-LIVE_MOST:]
+        self._changes.clear()
         with contextlib.suppress(*REDIS_ERRORS):
             await self._client.publish(LIVE, msgspec.json.encode(changes))
 
@@ -167,6 +179,8 @@ class Queue:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._publishing is not None:
+            self._publishing.cancel()
         for client in (self._client, self._blocking):
             with contextlib.suppress(*REDIS_ERRORS):
                 await client.aclose()

@@ -27,6 +27,11 @@ class Secrets:
         """The value, or None if there is no such secret."""
         return self._values.get(name)
 
+    @property
+    def file(self) -> Path | None:
+        """Where secrets are read from besides the environment."""
+        return self._file
+
     def names(self) -> list[str]:
         """Every known name."""
         return sorted(self._values)

@@ -1,0 +1,117 @@
+"""Call one plugin once and say what came of it. Nothing is judged or stored here."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from engine.core.catalog import Effect, StepType
+from engine.core.outcome import Failed, Outcome, Stopped, Succeeded
+from engine.core.run import ErrorInfo
+from engine.flow.execution import Execution
+from engine.pipeline.expression import reveal
+from engine.pipeline.spec import DEFAULT_STEP_TIMEOUT, Step
+from engine.plugin.api import StepContext, StepError, Stop, WholeConfig
+
+MAX_OUTPUT = 10_000_000  # bytes of JSON
+
+
+class MissingSecretError(Exception):
+    """A step names a secret that is not set."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A step made ready: its inputs are rendered, once for all attempts."""
+
+    step: Step
+    type: StepType
+    rendered: Any  # may hold Secret leaves
+    stored: bytes  # the same as JSON with secrets as references
+    idempotency_key: str
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one attempt came to, and the events it emitted."""
+
+    outcome: Outcome
+    emitted: list[tuple[str, Any]] = field(default_factory=list)
+
+
+async def execute(execution: Execution, call: Call, *, attempt: int) -> Done:
+    """Validate the inputs and call the plugin within its time. Only cancellation escapes as an exception."""
+    step, limit = call.step, call.timeout or DEFAULT_STEP_TIMEOUT
+
+    def failed(type_: str, message: str, *, retryable: bool = False, timed_out: bool = False) -> Done:
+        error = ErrorInfo(type=type_, message=message, step=step.id or step.key, attempt=attempt)
+        return Done(Failed(error, retryable=retryable, timed_out=timed_out, usage=context.used or None))
+
+    runtime = execution.runtime
+    context = StepContext(
+        run_id=execution.run.id,
+        pipeline=execution.run.pipeline,
+        step=step.key,
+        attempt=attempt,
+        idempotency_key=call.idempotency_key,
+        timeout=limit,
+        log=runtime.log,
+        http=runtime.http,
+        cache=runtime.cache,
+        documents=runtime.store.documents,
+        options=runtime.options,
+        emitted=[],
+        used={},
+    )
+    try:
+        config = _config(execution, call)
+    except MissingSecretError as error:
+        return failed("secret", str(error))
+    except msgspec.ValidationError as error:
+        return failed("invalid_input", f"{step.uses}: {error}")
+    expiry = asyncio.timeout(limit)
+    try:
+        async with expiry:
+            output = msgspec.to_builtins(await call.type.function(config, context))
+    except Stop as stop:
+        return Done(Stopped(stop.message, stop.output), context.emitted)
+    except StepError as problem:
+        error = ErrorInfo(
+            type=problem.type, message=problem.message, step=step.id or step.key, attempt=attempt, data=problem.data
+        )
+        return Done(Failed(error, retryable=problem.retryable, after=problem.after, usage=context.used or None))
+    except TimeoutError:
+        if not expiry.expired():
+            return failed("timeout", f"{step.uses} ran into a time-out of its own", retryable=True, timed_out=True)
+        return failed(
+            "timeout",
+            f"{step.uses} did not finish within {limit:g} s",
+            retryable=call.type.effect != Effect.EFFECT,
+            timed_out=True,
+        )
+    except Exception as problem:  # a plugin may raise anything; the run must hear of it
+        runtime.log.exception("step.broken", step_type=step.uses)
+        return failed("plugin", f"{step.uses} failed: {type(problem).__name__}: {problem}")
+    try:
+        size = len(msgspec.json.encode(output))
+    except (msgspec.EncodeError, TypeError, UnicodeEncodeError, RecursionError) as problem:
+        return failed("invalid_output", f"{step.uses} returned something that is not JSON: {problem}")
+    if size > MAX_OUTPUT:
+        text = f"the output has {size:,} bytes, {MAX_OUTPUT:,} are allowed; keep what you need with `output:`"
+        return failed("output_too_large", text)
+    return Done(Succeeded(output, usage=context.used or None), context.emitted)
+
+
+def _config(execution: Execution, call: Call) -> Any:
+    def lookup(name: str) -> str:
+        value = execution.runtime.secrets.get(name)
+        if value is None:
+            raise MissingSecretError(f"the secret {name} is not set: add it to the secrets file or the environment")
+        return value
+
+    plain = reveal(call.rendered, lookup)
+    if issubclass(call.type.config, WholeConfig):
+        plain = {"value": plain}
+    return msgspec.convert(plain if plain is not None else {}, call.type.config, strict=True)

@@ -1,0 +1,66 @@
+"""Upkeep: whatever is due and not held is rung again, whatever died is taken back. One process at a time leads."""
+
+from uuid import UUID
+
+from engine.errors import Unavailable
+from engine.flow import schedule
+from engine.flow.deploy import deploy_stored
+from engine.flow.execution import now
+from engine.runtime import Runtime
+
+DEAD_AFTER = 6.0  # seconds without a heartbeat; with PERIOD and a claim that stays below the promised 10
+UNRUNG_AFTER = 4.0  # seconds a queued run may wait before it is rung again: the ring may have been lost
+MOST = 1000  # runs rung in one go
+PERIOD = 1.0  # seconds between two rounds
+
+
+class Upkeep:
+    """One process's part in upkeep; state is only what saves work."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._epoch: bytes | None = None
+        self._revision: str | None = None
+        self._rounds = 0
+
+    async def follow(self) -> None:
+        """Take over a new deployment. Every worker does this."""
+        revision = await self._runtime.store.deployment_revision()
+        if revision != self._revision or self._runtime.secrets.refresh():
+            await deploy_stored(self._runtime)
+            self._revision = revision
+            await schedule.plan(self._runtime)
+
+    async def lead(self) -> None:
+        """One round of what only the leader does."""
+        store = self._runtime.store
+        if not await store.try_lead():
+            self._epoch = None
+            return
+        self._rounds += 1
+        rescued = await store.rescue(DEAD_AFTER)
+        if rescued:
+            self._runtime.log.warning("runs.rescued", runs=len(rescued))
+        await self._ring(rescued)
+        await schedule.fire_due(self._runtime)
+        await self._ring(await store.due_unrung(await self._patience(), MOST))
+        if self._rounds % 60 == 1:
+            await store.prune_dedup()
+            await store.prune_kv()
+
+    async def _patience(self) -> float:
+        """Seconds a queued run may wait; none if Redis has lost its memory since the last round."""
+        try:
+            epoch = await self._runtime.queue.epoch()
+        except Unavailable:
+            return UNRUNG_AFTER
+        lost, self._epoch = self._epoch not in (None, epoch), epoch
+        if lost:
+            self._runtime.log.warning("redis.forgot", since=now().isoformat())
+        return 0.0 if lost else UNRUNG_AFTER
+
+    async def _ring(self, run_ids: list[UUID]) -> None:
+        try:
+            await self._runtime.queue.ring(run_ids)
+        except Unavailable as error:
+            self._runtime.log.warning("ring.failed", runs=len(run_ids), error=str(error))

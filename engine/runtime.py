@@ -1,0 +1,88 @@
+"""The composition root: what the use cases work with, built once per process. No behaviour."""
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import structlog
+
+from engine.cache import RedisCache, connect_cache
+from engine.core.catalog import Catalog
+from engine.errors import ConfigurationError
+from engine.http_client import create_client
+from engine.pipeline.deployment import Deployment
+from engine.pipeline.spec import Pipeline
+from engine.plugin.host import Observers, load_catalog
+from engine.queue import Queue, connect_queue
+from engine.secrets import Secrets
+from engine.settings import Settings, load_options
+from engine.store import Store, connect
+
+SECRETS_FILE = "secrets.env"
+
+
+@dataclass
+class Deployments:
+    """The pipelines in force, replaced as a whole, and every version met so far by its hash."""
+
+    current: Deployment = field(default_factory=Deployment)
+    versions: dict[str, Pipeline] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Collaborators of one process."""
+
+    settings: Settings
+    store: Store
+    queue: Queue
+    catalog: Catalog
+    observers: Observers
+    catalog_problems: tuple[str, ...]
+    deployments: Deployments
+    secrets: Secrets
+    http: httpx.AsyncClient
+    cache: RedisCache
+    options: Mapping[str, str]
+    environment: Mapping[str, str]
+    log: structlog.stdlib.BoundLogger
+
+
+def open_secrets(settings: Settings, environment: Mapping[str, str] = os.environ) -> Secrets:
+    """The secrets of this installation."""
+    return Secrets(settings.secrets_file or settings.data_dir / SECRETS_FILE, environment)
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Runtime]:
+    """Connect everything, closed on exit. ConfigurationError if a URL is missing, Unavailable if a database is."""
+    if settings.database_url is None or settings.redis_url is None:
+        raise ConfigurationError(
+            "set DATABASE_URL and REDIS_URL, or start everything with `hookwright up`, which brings its own databases"
+        )
+    host = load_catalog()
+    async with AsyncExitStack() as stack:
+        store = await connect(settings.database_url)
+        stack.push_async_callback(store.close)
+        queue = connect_queue(settings.redis_url)
+        stack.push_async_callback(queue.close)
+        cache = connect_cache(settings.redis_url)
+        stack.push_async_callback(cache.close)
+        http = await stack.enter_async_context(create_client(settings.allow_hosts))
+        yield Runtime(
+            settings=settings,
+            store=store,
+            queue=queue,
+            catalog=host.catalog,
+            observers=host.observers,
+            catalog_problems=tuple(host.problems),
+            deployments=Deployments(),
+            secrets=open_secrets(settings, environment),
+            http=http,
+            cache=cache,
+            options=load_options(environment),
+            environment=dict(environment),
+            log=structlog.get_logger("hookwright"),
+        )

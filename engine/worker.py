@@ -1,0 +1,176 @@
+"""The queue edge: a SAQ worker with one job, the runs this process holds, and upkeep."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from typing import Any
+from uuid import UUID
+
+from saq.worker import Worker
+
+from engine.core.run import ErrorInfo
+from engine.errors import Unavailable
+from engine.flow.advance import advance, fail_run
+from engine.flow.execution import Hold
+from engine.flow.upkeep import PERIOD, Upkeep
+from engine.queue import JOB
+from engine.runtime import Runtime, open_runtime
+from engine.settings import Settings
+from engine.store import ClaimedRun
+
+TAKERS = 4  # SAQ jobs handed over at once; each names up to 16 runs
+DRAIN = 20.0  # seconds that runs get to reach a checkpoint when the worker stops
+LET_GO = 5.0  # seconds to write what was interrupted
+HEARTBEAT = 1.0  # seconds; leases end after upkeep.DEAD_AFTER
+
+
+class Holder:
+    """The runs this process holds."""
+
+    def __init__(self, runtime: Runtime, worker_id: UUID) -> None:
+        self._runtime = runtime
+        self._worker_id = worker_id
+        self._most = runtime.settings.concurrency
+        self._holds: dict[UUID, tuple[Hold, asyncio.Task[None]]] = {}
+        self._freed = asyncio.Event()
+        self._draining = False
+
+    async def take(self, _context: Any, *, run_ids: list[str]) -> None:
+        """The SAQ job: claim these runs and start them. Returns at once; a slow run keeps its lease, not the job."""
+        while len(self._holds) >= self._most and not self._draining:
+            self._freed.clear()
+            await self._freed.wait()
+        if self._draining:
+            return  # upkeep of another worker rings them
+        try:
+            claimed = await self._runtime.store.claim(
+                [UUID(run_id) for run_id in run_ids], self._worker_id, len(run_ids)
+            )
+        except Unavailable as error:
+            self._runtime.log.warning("claim.failed", runs=len(run_ids), error=str(error))
+            return
+        for run in claimed:
+            self._start(run)
+
+    def cancel(self, run_ids: list[UUID]) -> None:
+        """Stop these runs where they are; they finish as cancelled."""
+        for run_id in run_ids:
+            if (held := self._holds.get(run_id)) and not held[0].reason:
+                held[0].reason = "cancel"
+                held[1].cancel()
+
+    async def drain(self) -> None:
+        """Let runs reach their next checkpoint and hand them back; what takes longer is interrupted and handed back."""
+        self._draining = True
+        self._freed.set()
+        for hold, _ in self._holds.values():
+            hold.draining = True
+        await self._wait(DRAIN)
+        for hold, task in list(self._holds.values()):
+            hold.reason = "stop"
+            task.cancel()
+        await self._wait(LET_GO)
+
+    async def _wait(self, seconds: float) -> None:
+        tasks = [task for _, task in self._holds.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    def _start(self, run: ClaimedRun) -> None:
+        hold = Hold(draining=self._draining)
+        task = asyncio.create_task(self._advance(run, hold), name=f"run {run.id}")
+        self._holds[run.id] = (hold, task)
+        task.add_done_callback(lambda _: self._release(run.id, hold))
+
+    async def _advance(self, run: ClaimedRun, hold: Hold) -> None:
+        try:
+            await advance(self._runtime, run, hold)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            self._runtime.log.exception("run.broken", run_id=str(run.id), pipeline=run.pipeline)
+            error = ErrorInfo(type="internal", message="a defect of the engine ended this run; its log has the details")
+            with contextlib.suppress(Unavailable):
+                await fail_run(self._runtime, run, error)
+
+    def _release(self, run_id: UUID, hold: Hold) -> None:
+        held = self._holds.get(run_id)
+        if held is not None and held[0] is hold:
+            del self._holds[run_id]
+        self._freed.set()
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; then drain."""
+    logging.getLogger("saq").setLevel(logging.ERROR)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    async with open_runtime(settings) as runtime:
+        worker_id = await runtime.store.register_worker("worker", socket.gethostname(), os.getpid())
+        holder, upkeep = Holder(runtime, worker_id), Upkeep(runtime)
+        await upkeep.follow()
+        taker = _taker(runtime, holder)
+        tasks = [
+            asyncio.create_task(taker.start(), name="taker"),
+            asyncio.create_task(_heartbeat(runtime, holder, worker_id), name="heartbeat"),
+            asyncio.create_task(_upkeep(runtime, upkeep), name="upkeep"),
+        ]
+        runtime.log.info("worker.started", worker=str(worker_id), concurrency=settings.concurrency)
+        await _until(stopping, tasks)
+        runtime.log.info("worker.stopping", worker=str(worker_id))
+        await taker.stop()
+        await holder.drain()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(Unavailable):
+            await runtime.store.unregister_worker(worker_id)
+        runtime.log.info("worker.stopped", worker=str(worker_id))
+
+
+async def _until(stopping: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    """Until asked to stop. A background task that ends by itself is a defect: stop, the supervisor starts us anew."""
+    waiting = asyncio.create_task(stopping.wait())
+    done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    for task in done:
+        if task is not waiting and (error := task.exception()):
+            raise error
+
+
+def _taker(runtime: Runtime, holder: Holder) -> Any:
+    taker: Any = Worker(
+        runtime.queue.runs,
+        functions=[(JOB, holder.take)],
+        concurrency=TAKERS,
+        timers={"sweep": 10, "worker_info": 5, "abort": 60, "schedule": 60},
+    )
+    taker.SIGNALS = []  # the signals are ours: runs are drained first
+    return taker
+
+
+async def _heartbeat(runtime: Runtime, holder: Holder, worker_id: UUID) -> None:
+    while True:
+        try:
+            reply = await runtime.store.heartbeat(worker_id)
+            holder.cancel(reply.cancelled_runs)
+        except Unavailable as error:
+            runtime.log.warning("heartbeat.failed", error=str(error))
+        await asyncio.sleep(HEARTBEAT)
+
+
+async def _upkeep(runtime: Runtime, upkeep: Upkeep) -> None:
+    while True:
+        try:
+            await upkeep.follow()
+            await upkeep.lead()
+        except Unavailable as error:
+            runtime.log.warning("upkeep.failed", error=str(error))
+        except Exception:
+            runtime.log.exception("upkeep.broken")
+        await asyncio.sleep(PERIOD)
