@@ -1,0 +1,118 @@
+"""hookwright api, worker, migrate: the parts, each against DATABASE_URL and REDIS_URL."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from engine.cli.exits import OK
+from engine.cli.output import Json, print_json, say
+from engine.errors import ConfigurationError
+from engine.settings import Settings, load_settings
+
+Hidden = Parameter(show=False)
+
+
+def api(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    pipelines: Path | None = None,
+    fd: Annotated[int | None, Hidden] = None,
+    parent: Annotated[int | None, Hidden] = None,
+) -> int:
+    """Run one API process: receives webhooks, serves the API and the dashboard, loads and watches the pipelines.
+
+    Needs DATABASE_URL and REDIS_URL, and `hookwright migrate` to have run. Run as many as you like.
+
+    Example: `DATABASE_URL=postgresql://… REDIS_URL=redis://… hookwright api --host 0.0.0.0`
+
+    Parameters
+    ----------
+    host
+        Address to listen on. Default: HOOKWRIGHT_HOST, else 127.0.0.1.
+    port
+        Port to listen on. Default: HOOKWRIGHT_PORT, else 8000.
+    pipelines
+        Directory with pipeline files. Default: HOOKWRIGHT_PIPELINES, else `pipelines`.
+    """
+    settings = _start("api", parent, host=host, port=port, pipelines=pipelines)
+    from engine.cli.server import serve
+
+    return serve(settings, fd)
+
+
+def worker(
+    *,
+    concurrency: int | None = None,
+    parent: Annotated[int | None, Hidden] = None,
+) -> int:
+    """Run one worker process: executes runs. SIGTERM drains it.
+
+    Needs DATABASE_URL and REDIS_URL. Run as many as you like, on any machines.
+
+    Example: `hookwright worker --concurrency 200`
+
+    Parameters
+    ----------
+    concurrency
+        Runs at the same time. Default: HOOKWRIGHT_CONCURRENCY, else 100.
+    """
+    settings = _start("worker", parent, concurrency=concurrency)
+    import asyncio
+
+    import uvloop
+
+    from engine.worker import run_worker
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_worker(settings))
+    return OK
+
+
+def migrate(*, json: Json = False) -> int:
+    """Bring the tables of DATABASE_URL up to date. Safe to repeat and to run from several machines at once.
+
+    `hookwright up` does it by itself.
+
+    Example: `DATABASE_URL=postgresql://… hookwright migrate`
+    """
+    settings = load_settings()
+    if settings.database_url is None:
+        raise ConfigurationError("set DATABASE_URL; `hookwright up` migrates its own database by itself")
+    import asyncio
+
+    from engine import store
+
+    asyncio.run(store.migrate(settings.database_url))
+    if json:
+        print_json({"migrated": True})
+    else:
+        say("The tables are up to date.")
+    return OK
+
+
+def _start(process: str, parent: int | None, **overrides: object) -> Settings:
+    """Settings for a long-running process, with its log lines set up. ConfigurationError if a database is not named."""
+    if parent is not None:
+        from engine.cli.children import follow_parent
+
+        follow_parent(parent)
+    settings = load_settings(os.environ, **overrides)
+    missing = [
+        name
+        for name, value in (("DATABASE_URL", settings.database_url), ("REDIS_URL", settings.redis_url))
+        if value is None
+    ]
+    if missing:
+        raise ConfigurationError(
+            f"`hookwright {process}` needs {' and '.join(missing)}: set them, "
+            "or start everything with `hookwright up`, which brings its own databases"
+        )
+    from engine.logs import configure_logs
+    from engine.secrets import Secrets
+
+    secrets = Secrets(settings.secrets_file or settings.data_dir / "secrets.env")
+    configure_logs(level=settings.log_level, format=settings.log_format, redact=secrets.redact_text, process=process)
+    return settings

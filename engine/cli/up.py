@@ -1,0 +1,131 @@
+"""hookwright up: everything on this machine, from one command."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from engine.cli.children import follow_parent
+from engine.cli.exits import OK, WrongUsage
+from engine.cli.output import BOLD, CYAN, FAINT, paint, print_json_line, say
+from engine.settings import load_settings
+
+if TYPE_CHECKING:
+    from engine.cli.installation import Installation
+
+SIGN_IN = timedelta(hours=12)  # life of the link that signs a browser in, once
+
+
+def up(
+    *,
+    data_dir: Path | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int = 1,
+    pipelines: Path | None = None,
+    ai: Annotated[bool, Parameter(name="--dev-ai", negative="--no-dev-ai")] = True,
+    with_parent: Annotated[bool, Parameter(name="--with-parent", negative="", show=False)] = False,
+) -> int:
+    """Start everything on this machine and stay; Ctrl-C stops it.
+
+    Brings its own PostgreSQL and Valkey unless DATABASE_URL and REDIS_URL are set, migrates, starts the API and the
+    workers, loads the pipelines and watches them. What it makes up for development (secrets, an API token, a stand-in
+    for the AI provider) is kept in the data directory and said.
+
+    Examples: `hookwright up`, `hookwright up --port 9000 --workers 2 --pipelines automations`
+
+    Parameters
+    ----------
+    data_dir
+        Where databases, secrets and the token are kept. Default: HOOKWRIGHT_DATA_DIR, else `.hookwright`.
+    host
+        Address to listen on. Default: HOOKWRIGHT_HOST, else 127.0.0.1.
+    port
+        Port to listen on; 0 takes any free one. Default: HOOKWRIGHT_PORT, else 8000.
+    workers
+        Worker processes.
+    pipelines
+        Directory with pipeline files. Default: HOOKWRIGHT_PIPELINES, else `pipelines`.
+    ai
+        Start the stand-in for an AI provider when no base URL and no key is configured.
+    """
+    began = time.monotonic()
+    if with_parent:
+        import signal
+
+        follow_parent(None, signal.SIGTERM)
+    settings = load_settings(os.environ, data_dir=data_dir, host=host, port=port, pipelines=pipelines)
+    if not 1 <= workers <= 64:
+        raise WrongUsage("--workers: between 1 and 64")
+    from engine.cli.installation import Installation
+
+    with Installation(settings, workers=workers, ai=ai, say=_step(began)) as installation:
+        if not installation.start():
+            return installation.stop()
+        _greet(installation, time.monotonic() - began)
+        return installation.run()
+
+
+def prepare(*, parent: int | None = None, migrate: bool = False) -> int:
+    """Migrate if asked to, make sure that there is an API token, make a sign-in code; print them as JSON."""
+    if parent is not None:
+        follow_parent(parent)
+    import asyncio
+
+    url = os.environ["DATABASE_URL"]
+    print_json_line(asyncio.run(_prepare(url, os.environ.get("HOOKWRIGHT_TOKEN", ""), migrate=migrate)))
+    return OK
+
+
+async def _prepare(database_url: str, token: str, *, migrate: bool) -> dict[str, object]:
+    from engine import store
+
+    if migrate:
+        await store.migrate(database_url)
+    database = await store.connect(database_url, pool_size=1)
+    try:
+        if not token or await database.find_api_key(token) is None:
+            token = await database.create_api_key("up", "api", None)
+        code = await database.create_api_key("up", "login", datetime.now(UTC) + SIGN_IN)
+    finally:
+        await database.close()
+    return {"token": token, "code": code, "migrated": migrate}
+
+
+def _step(began: float) -> Callable[[str], None]:
+    """Says what is done and how long it has taken since the start."""
+
+    def tell(text: str) -> None:
+        say(f"{paint(f'{time.monotonic() - began:6.2f} s', FAINT)}  {text}")
+
+    return tell
+
+
+def _greet(installation: "Installation", seconds: float) -> None:
+    url = installation.url
+    rows = [
+        ("Dashboard", f"{url}/login?code={installation.sign_in}", "signs you in, once"),
+        ("API docs", f"{url}/schema", ""),
+        ("Webhooks", f"{url}/hooks/<path>", ""),
+        ("API token", f"in {installation.settings.data_dir / 'client.json'}", "the other commands find it there"),
+    ]
+    if installation.stand_in:
+        rows.append(("AI", f"{installation.stand_in}", "a stand-in for development, not a model"))
+    say()
+    say(f"  {paint('Hookwright is ready', BOLD)} {paint(f'({seconds:.1f} s)', FAINT)}")
+    say()
+    for name, value, remark in rows:
+        say(f"  {name:<11}{paint(value, CYAN)}{paint(f'   {remark}', FAINT) if remark else ''}")
+    say()
+    say(f"  {paint('Ctrl-C stops everything.', FAINT)}")
+    say()
+    lines = installation.example()
+    if lines:
+        say("  Try it, in another terminal:")
+        for line in lines:
+            say(f"    {line}")
+        say()
