@@ -3,7 +3,10 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
+from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -22,7 +25,8 @@ KEEPALIVE = 15.0  # seconds; below the 60 to 75 after which usual servers close
 DNS_TTL = 30  # seconds a resolved and checked address is used
 MAX_RESPONSE = 10_000_000  # bytes after decompression, unless the request says otherwise
 USER_AGENT = f"hookwright/{__version__}"
-CHUNK = 65536
+UNUSUAL = ("cookies", "data", "files", "json", "params")  # arguments that httpx itself shall deal with
+BODIED = ("PATCH", "POST", "PUT")  # methods that state a length even if there is no body
 
 
 class ResponseTooLarge(Fail):
@@ -32,14 +36,88 @@ class ResponseTooLarge(Fail):
         super().__init__(f"the response is larger than {limit:,} bytes; reading stopped", type="response_too_large")
 
 
+class Client(httpx.AsyncClient):
+    """httpx.AsyncClient with a short way for the usual request.
+
+    httpx spends more time on merging, cookies and redirects than the connection takes; where none of these is asked
+    for, build_request() and send() leave them out. Everything else goes httpx's own way.
+    """
+
+    def __init__(self, transport: "CheckedTransport", *, timeout: httpx.Timeout, headers: dict[str, str]) -> None:
+        super().__init__(
+            transport=transport,
+            timeout=timeout,
+            headers=headers,
+            follow_redirects=False,
+            trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # runs must not see each other's sessions
+        )
+        self._checked = transport
+        self._usual_timeout = timeout.as_dict()
+        self._usual_headers = {name: (name, value) for name, value in self.headers.items()}
+
+    def build_request(
+        self, method: str, url: httpx.URL | str, *, content: Any = None, headers: Any = None, **rest: Any
+    ) -> httpx.Request:
+        """As httpx.AsyncClient.build_request()."""
+        if isinstance(url, str):
+            url = parse_url(url)
+        usual = (content is None or isinstance(content, bytes)) and (headers is None or type(headers) is dict)
+        if not usual or not url.host or any(rest.get(name) for name in UNUSUAL):
+            return super().build_request(method, url, content=content, headers=headers, **rest)
+        method = method.upper()
+        lines = dict(self._usual_headers)
+        for name, value in (headers or {}).items():
+            lines[name.lower()] = (name, value)
+        if "host" not in lines:
+            lines["host"] = ("Host", url.netloc.decode("ascii"))
+        if content or method in BODIED:
+            lines["content-length"] = ("Content-Length", str(len(content or b"")))
+        timeout = rest.get("timeout", httpx.USE_CLIENT_DEFAULT)
+        wait = self._usual_timeout if timeout is httpx.USE_CLIENT_DEFAULT else httpx.Timeout(timeout).as_dict()
+        request = httpx.Request(
+            method,
+            url,
+            headers=list(lines.values()),
+            stream=httpx.ByteStream(content or b""),
+            extensions={"timeout": wait, **(rest.get("extensions") or {})},
+        )
+        request.read()
+        return request
+
+    async def send(
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        auth: Any = httpx.USE_CLIENT_DEFAULT,
+        follow_redirects: Any = httpx.USE_CLIENT_DEFAULT,
+    ) -> httpx.Response:
+        """As httpx.AsyncClient.send()."""
+        plain = auth is None or (auth is httpx.USE_CLIENT_DEFAULT and not request.url.userinfo)
+        if not plain or follow_redirects is True or self.is_closed or any(self.event_hooks.values()):
+            return await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+        started = time.perf_counter()
+        response = await self._checked.handle_async_request(request)
+        if not stream:
+            try:
+                await response.aread()
+            except BaseException:
+                await response.aclose()
+                raise
+        response.elapsed = timedelta(seconds=time.perf_counter() - started)
+        return response
+
+
 class LimitedResponse(httpx.Response):
     """A response whose body is read up to a limit: request.extensions["max_response"] or MAX_RESPONSE."""
 
     async def aread(self) -> bytes:
         """The whole body. ResponseTooLarge beyond the limit; the connection is closed then."""
         if not hasattr(self, "_content"):
-            limit, size, parts = self.request.extensions.get("max_response", MAX_RESPONSE), 0, []
-            async for part in self.aiter_bytes():
+            limit = self.request.extensions.get("max_response", MAX_RESPONSE)
+            size, parts = 0, []
+            async for part in self._parts():
                 size += len(part)
                 if size > limit:
                     await self.aclose()
@@ -47,6 +125,17 @@ class LimitedResponse(httpx.Response):
                 parts.append(part)
             self._content = b"".join(parts)
         return self._content
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        if self.is_stream_consumed or self.is_closed or "content-encoding" in self.headers:
+            async for part in self.aiter_bytes():
+                yield part
+            return
+        self.is_stream_consumed = True  # as aiter_raw() does, without its chunking
+        assert isinstance(self.stream, httpx.AsyncByteStream)
+        async for part in self.stream:
+            yield part
+        await self.aclose()
 
 
 class CheckedResolver(AbstractResolver):
@@ -90,32 +179,30 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        if url.scheme not in ("http", "https"):
-            raise httpx.UnsupportedProtocol(f"{url.scheme or 'a URL without scheme'} is not http or https")
-        self._rules.check_literal(url.host, url.port or (443 if url.scheme == "https" else 80))
+        target = _target(request.url)
+        self._rules.check_literal(target.raw_host or "", target.port or 0)
         session = self._session or self._open()
-        wait: dict[str, float | None] = request.extensions.get("timeout", {})
         try:
-            content: Any = request.content
+            content: Any = request.content or None
         except httpx.RequestNotRead:
             content = request.stream
+        wait = request.extensions.get("timeout") or {}
         try:
             response = await session.request(
                 request.method,
-                yarl.URL(str(url), encoded=True),
+                target,
                 headers=[
                     (name.decode("ascii"), value.decode("latin-1"))
                     for name, value in request.headers.raw
-                    if name.lower() != b"transfer-encoding"  # aiohttp's business
+                    if name.lower() != b"transfer-encoding"  # aiohttp sets it
                 ],
-                data=content or None,
+                data=content,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
                     connect=wait.get("pool"), sock_connect=wait.get("connect"), sock_read=wait.get("read")
                 ),
             )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _translated(error) from error
         return LimitedResponse(
             response.status,
@@ -157,10 +244,11 @@ class ResponseStream(httpx.AsyncByteStream):
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        content = self._response.content
         try:
-            async for part in self._response.content.iter_chunked(CHUNK):
+            while part := await content.readany():
                 yield part
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise _translated(error) from error
 
     async def aclose(self) -> None:
@@ -178,14 +266,22 @@ def create_client(
     No redirects unless asked for, no cookies kept, no proxies or credentials from the environment. Responses are read
     up to MAX_RESPONSE bytes. Requests to addresses that are not public raise BlockedAddress.
     """
-    return httpx.AsyncClient(
-        transport=CheckedTransport(AddressRules(allow_hosts), verify=verify),
-        timeout=timeout,
-        follow_redirects=False,
-        trust_env=False,
-        headers={"user-agent": USER_AGENT, "accept-encoding": "gzip, deflate"},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-    )
+    headers = {"user-agent": USER_AGENT, "accept-encoding": "gzip, deflate"}
+    return Client(CheckedTransport(AddressRules(allow_hosts), verify=verify), timeout=timeout, headers=headers)
+
+
+@lru_cache(maxsize=1024)
+def parse_url(text: str) -> httpx.URL:
+    """The URL, parsed once: httpx takes as long for it as for sending a request. httpx.InvalidURL if it is none."""
+    return httpx.URL(text)
+
+
+@lru_cache(maxsize=1024)
+def _target(url: httpx.URL) -> yarl.URL:
+    """The same URL for aiohttp, not encoded again."""
+    if url.scheme not in ("http", "https"):
+        raise httpx.UnsupportedProtocol(f"{url.scheme or 'a URL without scheme'} is not http or https")
+    return yarl.URL(str(url.copy_with(fragment=None)), encoded=True)
 
 
 def _translated(error: BaseException) -> httpx.TransportError:
@@ -200,6 +296,8 @@ def _translated(error: BaseException) -> httpx.TransportError:
             return httpx.ConnectError(text)
         case aiohttp.InvalidURL():
             return httpx.UnsupportedProtocol(text)
+        case ValueError():  # a line break in a header
+            return httpx.LocalProtocolError(text)
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientResponseError():
             return httpx.RemoteProtocolError(text)
         case _:

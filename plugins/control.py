@@ -1,1 +1,70 @@
-"""."""
+"""Steps that steer the run: `stop`, `fail`, `emit`."""
+
+import re
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from engine.plugin import Fail, StepConfig, StepContext, Stop, hookimpl
+
+TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,99}")
+
+
+class StopConfig(StepConfig, frozen=True):
+    """End the run here, as succeeded. Later steps are not executed; `finally` is."""
+
+    message: Annotated[str, Meta(description="Why; shown with the run.", examples=["nothing to do"])] = ""
+    output: Annotated[Any, Meta(description="Output of this step.")] = None
+
+
+class FailConfig(StepConfig, frozen=True):
+    """Fail here, with an error of your own."""
+
+    message: Annotated[str, Meta(description="What went wrong, for people.", examples=["the order has no items"])]
+    type: Annotated[
+        str, Meta(description="What `on_error` and reports see as `error.type`.", examples=["order.empty"])
+    ] = "failed"
+    data: Annotated[Any, Meta(description="Anything; kept as `error.data`.")] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_type(self.type)
+
+
+class EmitConfig(StepConfig, frozen=True):
+    """Emit an internal event; pipelines with an `event` trigger of this type are started by it."""
+
+    type: Annotated[str, Meta(description="Type of the event, lower case.", examples=["order.paid"])]
+    body: Annotated[Any, Meta(description="What receivers see as `event.body`.")] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_type(self.type)
+
+
+async def stop(config: StopConfig, context: StepContext) -> None:
+    """End the run."""
+    raise Stop(config.message, output=config.output)
+
+
+async def fail(config: FailConfig, context: StepContext) -> None:
+    """Fail for good."""
+    raise Fail(config.message, type=config.type, data=config.data)
+
+
+async def emit(config: EmitConfig, context: StepContext) -> dict[str, str]:
+    """The event is stored together with this step's result: at most once."""
+    context.emit(config.type, config.body)
+    return {"type": config.type}
+
+
+def _check_type(text: str) -> None:
+    if not TYPE.fullmatch(text):
+        raise ValueError(f"`type`: {text!r} is not a type: lower case words joined by dots, such as order.paid")
+
+
+@hookimpl
+def register_steps(register: Any) -> None:
+    register("stop", stop, config=StopConfig, effect="pure")
+    register("fail", fail, config=FailConfig, effect="pure")
+    register("emit", emit, config=EmitConfig, effect="idempotent", result=dict[str, str])

@@ -12,6 +12,8 @@ from engine.errors import ConfigurationError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+REMEMBERED = 1000  # hosts
+
 # Networks that are not on the internet but which `ipaddress` calls global in some Python versions.
 REFUSED = tuple(
     ipaddress.ip_network(text)
@@ -61,6 +63,7 @@ class AddressRules:
 
     def __init__(self, allow_hosts: Iterable[str] = ()) -> None:
         self._rules = tuple(_rule(entry) for entry in allow_hosts)
+        self._passed: set[tuple[str, int]] = set()  # literals that were found good, or names
 
     def check(self, host: str, port: int, address: Address) -> None:
         """BlockedAddress unless a connection to this address, found for this host, is allowed."""
@@ -76,9 +79,14 @@ class AddressRules:
 
     def check_literal(self, host: str, port: int) -> None:
         """The same for a host that is written as an address, in whatever spelling; names pass."""
+        if (host, port) in self._passed:
+            return
         address = parse_address(host)
         if address is not None:
             self.check(host, port, address)
+        if len(self._passed) >= REMEMBERED:
+            self._passed.clear()
+        self._passed.add((host, port))
 
 
 def parse_address(host: str) -> Address | None:

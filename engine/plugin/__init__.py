@@ -17,6 +17,7 @@ from engine.plugin.api import (
     Stop,
     WholeConfig,
 )
+from engine.plugin.calls import raise_for_status, retry_after, send_request, translate
 from engine.plugin.hooks import hookimpl
 
 __all__ = [
@@ -43,4 +44,8 @@ __all__ = [
     "hookimpl",
     "parse_body",
     "parse_duration",
+    "raise_for_status",
+    "retry_after",
+    "send_request",
+    "translate",
 ]
