@@ -1,0 +1,121 @@
+"""Events: list, look into, replay."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar import MediaType, Response, Router, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+from msgspec import Meta, Struct
+
+from engine.errors import NotFound
+from engine.flow.replay import replay_event
+from engine.runtime import Runtime
+from engine.store.rows import EventFilter
+from engine.web.api.models import EventDetail, EventPage, event_detail
+from engine.web.parameters import NO_NUL, PAGE, Cursor, Limit, Since, Until, read_time
+from engine.web.queries import page_of_events
+
+Filter = Annotated[str | None, Parameter(max_length=200, pattern=NO_NUL)]
+SHOWN_AS_TEXT = frozenset({"application/json", "text/plain"})  # nothing a browser would execute
+SANDBOX = "default-src 'none'; sandbox"
+
+
+class Replay(Struct, frozen=True):
+    """Which pipeline to start again. Empty: all that matched."""
+
+    pipeline: Annotated[str, Meta(description="Only this pipeline.", max_length=200, pattern=NO_NUL)] | None = None
+
+
+class StartedRun(Struct, frozen=True):
+    """A run that was started."""
+
+    id: UUID
+    pipeline: str
+    status_url: str
+
+
+class Replayed(Struct, frozen=True):
+    """The runs a replay started."""
+
+    event_id: UUID
+    runs: list[StartedRun]
+
+
+@get("/", summary="List events")
+async def list_events(
+    runtime: Runtime,
+    source: Filter = None,
+    type: Filter = None,
+    path: Filter = None,
+    since: Since = None,
+    until: Until = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE,
+) -> EventPage:
+    """Newest first. `source` is for example `github`, `type` is `issues.opened`, `path` is the part below /hooks/."""
+    wanted = EventFilter(
+        source=source,
+        type=type,
+        path=path,
+        since=read_time("since", since),
+        until=read_time("until", until),
+        cursor=cursor,
+        limit=limit,
+    )
+    return await page_of_events(runtime.store, wanted)
+
+
+@get("/{event_id:str}", summary="Get an event")
+async def get_event(runtime: Runtime, event_id: UUID) -> EventDetail:
+    """The event with its headers, which triggers were tried, which condition failed with which value, and its runs."""
+    event = await runtime.store.get_event(event_id)
+    if event is None:
+        raise NotFound(f"There is no event {event_id}.")
+    decisions = await runtime.store.list_decisions(event_id)
+    runs = await runtime.store.runs_of_event(event_id)
+    return event_detail(event, decisions, runs, datetime.now(UTC))
+
+
+@get(
+    "/{event_id:str}/body",
+    summary="Get an event's raw body",
+    media_type=MediaType.TEXT,
+    responses={
+        200: ResponseSpec(
+            bytes,
+            description="The body, byte for byte.",
+            generate_examples=False,
+            media_type="application/octet-stream",
+        )
+    },
+)
+async def get_body(runtime: Runtime, event_id: UUID) -> Response[bytes]:
+    """The bytes as they arrived, as a download."""
+    event = await runtime.store.get_event(event_id)
+    if event is None:
+        raise NotFound(f"There is no event {event_id}.")
+    kind = event.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = kind if kind in SHOWN_AS_TEXT else "application/octet-stream"
+    suffix = {"application/json": "json", "text/plain": "txt"}.get(kind, "bin")
+    return Response(
+        event.body,
+        headers={
+            "Content-Type": kind,
+            "Content-Disposition": f'attachment; filename="event-{event_id}.{suffix}"',
+            "Content-Security-Policy": SANDBOX,
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+@post("/{event_id:str}/replay", summary="Replay an event", status_code=202)
+async def replay(runtime: Runtime, event_id: UUID, data: Replay | None = None) -> Response[Replayed]:
+    """Match the stored event again, with the pipelines as they are now, and start new runs."""
+    started = await replay_event(runtime, event_id, pipeline=data.pipeline if data else None)
+    runs = [StartedRun(run_id, pipeline, f"/api/v1/runs/{run_id}") for run_id, pipeline in started]
+    return Response(Replayed(event_id, runs), status_code=202)
+
+
+router = Router("/events", route_handlers=[list_events, get_event, get_body, replay], tags=["Events"])

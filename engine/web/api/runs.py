@@ -1,0 +1,84 @@
+"""Runs: list, look into, cancel."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from litestar import Response, Router, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import Struct
+
+from engine.errors import NotFound
+from engine.flow.cancel import cancel_run
+from engine.runtime import Runtime
+from engine.store.rows import RunFilter
+from engine.web.api.models import RunDetail, RunPage, run_detail
+from engine.web.parameters import (
+    PAGE,
+    Cursor,
+    LabelFilter,
+    Limit,
+    PipelineFilter,
+    Since,
+    StatusFilter,
+    Until,
+    read_labels,
+    read_time,
+)
+from engine.web.problems import Problem
+from engine.web.queries import page_of_runs
+
+
+class Cancelled(Struct, frozen=True):
+    """What became of a cancel request: `cancelled` at once, or `cancelling` while a worker lets go of the run."""
+
+    id: UUID
+    status: str
+
+
+@get("/", summary="List runs")
+async def list_runs(
+    runtime: Runtime,
+    pipeline: PipelineFilter = None,
+    status: StatusFilter = None,
+    label: LabelFilter = None,
+    since: Since = None,
+    until: Until = None,
+    event: UUID | None = None,
+    cursor: Cursor = None,
+    limit: Limit = PAGE,
+) -> RunPage:
+    """Newest first, by the moment they were made. All filters must hold."""
+    wanted = RunFilter(
+        pipeline=pipeline,
+        status=status,
+        labels=read_labels(label),
+        since=read_time("since", since),
+        until=read_time("until", until),
+        event_id=event,
+        cursor=cursor,
+        limit=limit,
+    )
+    return await page_of_runs(runtime.store, wanted)
+
+
+@get("/{run_id:str}", summary="Get a run")
+async def get_run(runtime: Runtime, run_id: UUID) -> RunDetail:
+    """The run with every attempt of every step: inputs, outputs, errors, timings, usage, and why it waits."""
+    run = await runtime.store.get_run(run_id)
+    if run is None:
+        raise NotFound(f"There is no run {run_id}.")
+    return run_detail(run, await runtime.store.get_attempts(run_id), datetime.now(UTC))
+
+
+@post(
+    "/{run_id:str}/cancel",
+    summary="Cancel a run",
+    status_code=202,
+    responses={409: ResponseSpec(Problem, description="The run has ended already.", generate_examples=False)},
+)
+async def cancel(runtime: Runtime, run_id: UUID) -> Response[Cancelled]:
+    """A queued or waiting run ends at once; a running one at its next safe point."""
+    return Response(Cancelled(run_id, str(await cancel_run(runtime, run_id))), status_code=202)
+
+
+router = Router("/runs", route_handlers=[list_runs, get_run, cancel], tags=["Runs"])

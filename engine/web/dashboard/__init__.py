@@ -1,0 +1,13 @@
+"""The dashboard: HTML over the same queries as the API."""
+
+from litestar import Router
+
+from engine.web.auth import require_session
+from engine.web.dashboard import events, login, overview, pipelines, runs
+
+pages = Router(
+    "/",
+    route_handlers=[*overview.handlers, *runs.handlers, *events.handlers, *pipelines.handlers],
+    guards=[require_session],
+)
+router = Router("/", route_handlers=[pages, *login.handlers], include_in_schema=False)

@@ -1,0 +1,129 @@
+"""What the pages show of runs and events beyond what the API says."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from engine.core.run import AttemptStatus
+from engine.store.rows import StoredAttempt
+from engine.web.api.models import Attempt, Run, attempt_model
+from engine.web.dashboard.pictures import Span
+
+
+class RunLine(Run, frozen=True, kw_only=True):
+    """A run in a list, with its error as one line."""
+
+    error_text: str
+
+
+class AttemptLine(Attempt, frozen=True, kw_only=True):
+    """An attempt with its error as one line."""
+
+    error_text: str
+
+
+class StepRow(Struct, frozen=True, kw_only=True):
+    """All attempts of one step."""
+
+    key: str
+    uses: str
+    attempts: list[AttemptLine]
+    error: dict[str, Any] | None  # of the last attempt
+    usage: str
+    seconds: float | None
+
+    @property
+    def last(self) -> AttemptLine:
+        """The newest attempt."""
+        return self.attempts[-1]
+
+
+def run_lines(runs: Sequence[Run]) -> list[RunLine]:
+    """Runs for a table."""
+    return [RunLine(**msgspec.structs.asdict(run), error_text=error_line(read_error(run.error))) for run in runs]
+
+
+def step_rows(attempts: list[StoredAttempt], uses: dict[str, str], now: datetime) -> list[StepRow]:
+    """Attempts by step, in the order the steps began."""
+    grouped: dict[str, list[StoredAttempt]] = {}
+    for attempt in attempts:
+        grouped.setdefault(attempt.step, []).append(attempt)
+    return [_step_row(key, sorted(tries, key=_number), uses, now) for key, tries in grouped.items()]
+
+
+def spans(attempts: list[StoredAttempt]) -> list[Span]:
+    """Attempts for the timeline, in the order the steps began."""
+    started = [item for item in attempts if item.started_at is not None and item.status != AttemptStatus.SKIPPED]
+    return [
+        Span(item.step, item.number, str(item.status), item.started_at, item.finished_at)
+        for item in started
+        if item.started_at is not None
+    ]
+
+
+def count_tokens(attempts: list[StoredAttempt]) -> str:
+    """Tokens of all attempts as text; empty if no step used any."""
+    read = written = 0
+    for attempt in attempts:
+        usage = read_object(attempt.usage)
+        read += _whole(usage.get("input_tokens"))
+        written += _whole(usage.get("output_tokens"))
+    return f"{read:,} in, {written:,} out".replace(",", " ") if read or written else ""
+
+
+def read_object(data: bytes | msgspec.Raw | None) -> dict[str, Any]:
+    """Stored JSON that should be an object; an empty one if it is not."""
+    if data is None:
+        return {}
+    try:
+        value = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def read_error(data: bytes | msgspec.Raw | None) -> dict[str, Any] | None:
+    """A stored error with every field that pages ask for, or None."""
+    if data is None:
+        return None
+    return {"type": None, "message": "", "step": None, "attempt": None, "data": None} | read_object(data)
+
+
+def error_line(error: dict[str, Any] | None) -> str:
+    """An error as one line; empty for None."""
+    if error is None:
+        return ""
+    where = f"{error['step']}: " if error.get("step") else ""
+    return f"{where}{error.get('message') or error.get('type') or 'failed'}"[:300]
+
+
+def _step_row(key: str, tries: list[StoredAttempt], uses: dict[str, str], now: datetime) -> StepRow:
+    attempts = [
+        AttemptLine(**msgspec.structs.asdict(attempt_model(item, now)), error_text=error_line(read_error(item.error)))
+        for item in tries
+    ]
+    first, last = tries[0], tries[-1]
+    end = last.finished_at or (now if last.status == AttemptStatus.RUNNING else None)
+    seconds = (end - first.started_at).total_seconds() if end and first.started_at else None
+    if last.status == AttemptStatus.SKIPPED:
+        seconds = None
+    usage = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in read_object(last.usage).items())
+    return StepRow(
+        key=key,
+        uses=uses.get(key, ""),
+        attempts=attempts,
+        error=read_error(last.error),
+        usage=usage,
+        seconds=None if seconds is None else max(0.0, seconds),
+    )
+
+
+def _number(attempt: StoredAttempt) -> int:
+    return attempt.number
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

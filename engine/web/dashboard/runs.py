@@ -1,0 +1,123 @@
+"""The pages of runs."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Response, get, post
+from litestar.response import Redirect
+
+from engine.core.run import FINISHED, RunStatus
+from engine.errors import Conflict, NotFound
+from engine.flow.cancel import cancel_run
+from engine.pipeline.spec import Step
+from engine.runtime import Runtime
+from engine.store.rows import RunFilter
+from engine.web.api.models import RunPage, run_detail
+from engine.web.dashboard.pages import SAMPLE, link, page
+from engine.web.dashboard.pictures import draw_timeline
+from engine.web.dashboard.rows import count_tokens, read_error, run_lines, spans, step_rows
+from engine.web.parameters import Cursor, read_labels
+from engine.web.problems import InvalidParameter
+from engine.web.queries import page_of_runs
+
+PAGE = 50
+
+
+@get("/runs", include_in_schema=False)
+async def runs_page(
+    runtime: Runtime, pipeline: str = "", status: str = "", label: str = "", cursor: Cursor = None
+) -> Response[Any]:
+    """Runs, newest first, with filters."""
+    chosen = {"pipeline": pipeline[:200], "status": status[:20], "label": label.strip()[:200]}
+    known = sorted(runtime.deployments.current.pipelines)
+    wrong, found = "", RunPage([], None)
+    try:
+        wanted = RunFilter(
+            pipeline=_clean("pipeline", chosen["pipeline"]),
+            status=_status(chosen["status"]),
+            labels=read_labels([_clean("label", chosen["label"]) or ""] if chosen["label"] else None),
+            cursor=cursor,
+            limit=PAGE,
+        )
+        found = await page_of_runs(runtime.store, wanted)
+    except InvalidParameter as error:
+        wrong = str(error)
+    return page(
+        "runs.html",
+        page="runs",
+        runs=run_lines(found.items),
+        pipelines=known if not pipeline or pipeline in known else [*known, chosen["pipeline"]],
+        statuses=[str(name) for name in RunStatus],
+        chosen=chosen,
+        filtered=any(chosen.values()),
+        wrong=wrong,
+        sample=SAMPLE,
+        here=link("/runs", **chosen, cursor=cursor),
+        first=link("/runs", **chosen) if cursor else None,
+        next=link("/runs", **chosen, cursor=found.next) if found.next else None,
+    )
+
+
+@get("/runs/{run_id:str}", include_in_schema=False)
+async def run_page(runtime: Runtime, run_id: UUID) -> Response[Any]:
+    """One run: facts, timeline, steps, data."""
+    row = await runtime.store.get_run(run_id)
+    if row is None:
+        raise NotFound(f"There is no run {run_id}.")
+    attempts = await runtime.store.get_attempts(run_id)
+    now = datetime.now(UTC)
+    begun = spans(attempts)
+    current = runtime.deployments.current.pipelines.get(row.pipeline)
+    uses = _uses((*current.steps, *current.on_error, *current.finally_)) if current else {}
+    picture = None
+    if begun:
+        start = min([row.started_at or row.created_at, *(span.start for span in begun)])
+        picture = draw_timeline(begun, start=start, end=max(row.finished_at or now, start))
+    return page(
+        "run.html",
+        page="runs",
+        run=run_detail(row, attempts, now),
+        finished=row.status in FINISHED,
+        error=read_error(row.error),
+        current_version=current.version if current else None,
+        steps=step_rows(attempts, uses, now),
+        timeline=picture,
+        tokens=count_tokens(attempts),
+    )
+
+
+@post("/runs/{run_id:str}/cancel", include_in_schema=False)
+async def cancel(runtime: Runtime, run_id: UUID) -> Response[Any]:
+    """The cancel button. A run that ended in the meantime is simply shown."""
+    try:
+        await cancel_run(runtime, run_id)
+    except Conflict:
+        runtime.log.info("cancel.late", run_id=str(run_id))
+    return Redirect(f"/runs/{run_id}", status_code=303)
+
+
+def _status(name: str) -> RunStatus | None:
+    try:
+        return msgspec.convert(name, RunStatus) if name else None
+    except msgspec.ValidationError:
+        raise InvalidParameter("status", f"there is no status {name!r}") from None
+
+
+def _clean(name: str, text: str) -> str | None:
+    if "\x00" in text:
+        raise InvalidParameter(name, "must not hold a NUL character")
+    return text or None
+
+
+def _uses(steps: tuple[Step, ...]) -> dict[str, str]:
+    """The step type of every step, those of `on_error` included."""
+    found: dict[str, str] = {}
+    for step in steps:
+        found[step.key] = step.uses
+        found.update(_uses(step.on_error.steps))
+    return found
+
+
+handlers = [runs_page, run_page, cancel]

@@ -1,0 +1,56 @@
+"""Query and path parameters: their types for the schema, and the checks a type cannot say."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar.params import Parameter
+from msgspec import Meta
+
+from engine.core.run import RunStatus
+from engine.web.problems import InvalidParameter
+
+NO_NUL = r"^[^\x00]*$"
+PAGE, LONGEST_PAGE = 50, 200
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+
+Text = Annotated[str, Meta(max_length=200, pattern=NO_NUL)]
+PipelineId = Annotated[str, Parameter(description="The pipeline's `id`.", max_length=200, pattern=NO_NUL)]
+PipelineFilter = Annotated[
+    str | None, Parameter(description="Only runs of this pipeline.", max_length=200, pattern=NO_NUL)
+]
+StatusFilter = Annotated[RunStatus | None, Parameter(description="Only runs that stand so.")]
+LabelFilter = Annotated[
+    list[Text] | None,
+    Parameter(description="Only runs with this label, written `name:value`. Repeat it: all must be there."),
+]
+Since = Annotated[datetime | None, Parameter(description="Not older than this (RFC 3339, with its offset).")]
+Until = Annotated[datetime | None, Parameter(description="Older than this (RFC 3339, with its offset).")]
+Limit = Annotated[int, Parameter(description="How many at most.", ge=1, le=LONGEST_PAGE)]
+Cursor = Annotated[UUID | None, Parameter(description="`next` of the page before.")]
+
+
+def read_labels(labels: list[str] | None) -> tuple[tuple[str, str], ...]:
+    """`["a:1", "b:2"]` as pairs. InvalidParameter if one has no colon."""
+    found: list[tuple[str, str]] = []
+    for label in labels or ():
+        name, colon, value = label.partition(":")
+        if not colon or not name:
+            raise InvalidParameter("label", f"write name:value, not {label!r}")
+        found.append((name, value))
+    return tuple(found)
+
+
+def read_time(name: str, moment: datetime | None) -> datetime | None:
+    """The moment in UTC. InvalidParameter if it has no offset or lies outside the years 1970 to 8999."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise InvalidParameter(name, "needs an offset, for example 2026-01-31T12:00:00Z")
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError:
+        moment = EARLIEST.replace(year=1)
+    if not EARLIEST <= moment < LATEST:
+        raise InvalidParameter(name, "is outside the years 1970 to 8999")
+    return moment
