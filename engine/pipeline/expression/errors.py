@@ -1,0 +1,68 @@
+"""What goes wrong with expressions, with the place in the text."""
+
+import difflib
+from collections.abc import Iterable
+
+from engine.errors import HookwrightError
+
+
+class ExpressionError(HookwrightError):
+    """An expression cannot be parsed or evaluated.
+
+    `offset` is the range of characters in the text that was handed in; `path` leads from the root of a template to the
+    value that holds the expression; `code` is the check code (E2xx, E3xx).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        start: int = 0,
+        end: int = 0,
+        help: str = "",
+        code: str = "E201",
+        path: tuple[str | int, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = (start, max(end, start))
+        self.help = help
+        self.code = code
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.help})" if self.help else self.message
+
+    def moved(self, by: int, path: tuple[str | int, ...] = ()) -> "ExpressionError":
+        """The same error in a longer text that has the expression `by` characters further on."""
+        start, end = self.offset
+        return ExpressionError(
+            self.message, start=start + by, end=end + by, help=self.help, code=self.code, path=path or self.path
+        )
+
+
+class Complaint(Exception):
+    """What a filter or function has to say about its arguments; the evaluator adds the place."""
+
+    def __init__(self, message: str, help: str = "", code: str = "E220") -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+        self.code = code
+
+
+def suggest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant."""
+    words = [name for name in known if isinstance(name, str)]
+    lowered = {name.lower().replace("-", "_"): name for name in words}
+    simple = word.lower().replace("-", "_")
+    if simple in lowered:
+        return lowered[simple]
+    close = difflib.get_close_matches(simple, list(lowered), n=1, cutoff=0.6)
+    return lowered[close[0]] if close else None
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """``did you mean `x`?`` for a close word, else the other text."""
+    found = suggest(word, known)
+    return f"did you mean `{found}`?" if found else otherwise
