@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 def load_settings(environment: Mapping[str, str] = os.environ, **overrides: object) -> Settings:
     """Settings from the environment; overrides (from the command line) win. ConfigurationError names what is wrong."""
+    environment = _given(environment)
     raw: dict[str, object] = {}
     for name in ("database_url", "redis_url"):
         if environment.get(name.upper()):
@@ -66,12 +67,18 @@ def load_settings(environment: Mapping[str, str] = os.environ, **overrides: obje
 
 def load_options(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Plugin options: HOOKWRIGHT_AI_BASE_URL -> "ai.base_url"; well-known aliases count where ours is not set."""
+    environment = _given(environment)
     options = {option: environment[alias] for alias, option in ALIASES.items() if environment.get(alias)}
     for name, value in environment.items():
         rest = name.removeprefix(PREFIX)
         if rest != name and rest.startswith(OPTION_GROUPS):
             options[rest.lower().replace("_", ".", 1)] = value
     return options
+
+
+def _given(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables with a value: compose files and CI systems pass what is not set as empty texts."""
+    return {name: value for name, value in environment.items() if value}
 
 
 def _path(type_: type, value: object) -> object:
@@ -90,8 +97,9 @@ def load_secrets(environment: Mapping[str, str], file: Path | None) -> dict[str,
             name, found, value = line.partition("=")
             if not found or not name.strip().replace("_", "").isalnum():
                 raise ConfigurationError(f"{file}:{number}: write NAME=value")
-            secrets[name.strip()] = value.strip().strip("'\"")
-    for name, value in environment.items():
+            if value := value.strip().strip("'\""):  # an empty secret would let everybody in
+                secrets[name.strip()] = value
+    for name, value in _given(environment).items():
         if name.startswith(PREFIX + SECRET):
             secrets[name.removeprefix(PREFIX + SECRET)] = value
     return secrets
