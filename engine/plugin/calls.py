@@ -27,10 +27,12 @@ async def send_request(
     headers: Mapping[str, str] | None = None,
     timeout: float,  # noqa: ASYNC109 - httpx's own, per wait
     follow_redirects: bool = False,
+    label: str | None = None,
 ) -> httpx.Response:
     """One request with its body read, whatever its status. A connection that cannot be made is tried three times.
 
-    timeout: seconds for connecting and for each wait for data. Raises Retry (`timeout`, `network`) or
+    timeout: seconds for connecting and for each wait for data. label: what messages call the other side where its URL
+    is a secret; None: method and URL without query. Raises Retry (`timeout`, `network`) or
     Fail (`invalid_input`, `blocked_address`, `response_too_large`, `redirects`).
     """
     try:
@@ -38,14 +40,14 @@ async def send_request(
     except (httpx.InvalidURL, UnicodeError, ValueError, TypeError) as error:
         raise Fail(f"this is no request one can send: {error}", type="invalid_input") from None
     if not request.url.host:
-        raise Fail(f"{str(url)!r} is not a URL: write https://host/path", type="invalid_input")
+        raise Fail(f"{label or repr(str(url))} is not a URL: write https://host/path", type="invalid_input")
     try:
         try:
             return await client.send(request, follow_redirects=follow_redirects)
         except httpx.ConnectError:  # nothing was sent: safe for any method
             return await CONNECTS(httpx.ConnectError, client.send, request, follow_redirects=follow_redirects)
     except httpx.HTTPError as error:
-        raise translate(error, where=f"{method} {shown(request.url)}", timeout=timeout) from error
+        raise translate(error, where=label or f"{method} {shown(request.url)}", timeout=timeout) from error
 
 
 def translate(error: httpx.HTTPError, *, where: str, timeout: float) -> Fail | Retry:
