@@ -11,6 +11,7 @@ from engine.errors import ConfigurationError
 
 PREFIX = "HOOKWRIGHT_"
 OPTION_GROUPS = ("AI_", "SMTP_", "SLACK_", "OPTION_")  # HOOKWRIGHT_AI_BASE_URL becomes the plugin option "ai.base_url"
+OPENAI = "https://api.openai.com/v1"  # what OPENAI_API_KEY alone means
 SECRET = "SECRET_"  # HOOKWRIGHT_SECRET_NAME is the secret NAME
 CLIENT = ("URL", "TOKEN", "DEBUG", "REQUIRE_BROWSER")  # for the command line and the tests, not for the engine
 ALIASES = {  # what other tools call it -> the plugin option; ours wins
@@ -73,6 +74,8 @@ def load_options(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
         rest = name.removeprefix(PREFIX)
         if rest != name and rest.startswith(OPTION_GROUPS):
             options[rest.lower().replace("_", ".", 1)] = value
+    if environment.get("OPENAI_API_KEY"):
+        options.setdefault("ai.base_url", OPENAI)
     return options
 
 
