@@ -69,7 +69,7 @@ class Keys:
 
 async def require_key(connection: Connection, _handler: BaseRouteHandler) -> None:
     """Guard of the API: a bearer token, or a signed-in browser on our own pages."""
-    keys: Keys = connection.app.state.keys
+    keys: Keys = connection.app.state.api_keys
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme:
         if scheme.lower() != "bearer" or await keys.find(token.strip(), API) is None:
@@ -89,7 +89,7 @@ async def require_session(connection: Connection, _handler: BaseRouteHandler) ->
 
 async def signed_in(connection: Connection) -> bool:
     """Whether the session cookie is valid."""
-    keys: Keys = connection.app.state.keys
+    keys: Keys = connection.app.state.api_keys
     return await keys.find(connection.cookies.get(COOKIE, ""), SESSION) is not None
 
 

@@ -30,15 +30,16 @@ Limit = Annotated[int, Parameter(description="How many at most.", ge=1, le=LONGE
 Cursor = Annotated[UUID | None, Parameter(description="`next` of the page before.")]
 
 
-def read_labels(labels: list[str] | None) -> tuple[tuple[str, str], ...]:
-    """`["a:1", "b:2"]` as pairs. InvalidParameter if one has no colon."""
-    found: list[tuple[str, str]] = []
+def read_labels(labels: list[str] | None) -> dict[str, str] | None:
+    """`["a:1", "b:2"]` as a mapping, None without any. InvalidParameter if one has no colon or stands twice."""
+    found: dict[str, str] = {}
     for label in labels or ():
         name, colon, value = label.partition(":")
         if not colon or not name:
             raise InvalidParameter("label", f"write name:value, not {label!r}")
-        found.append((name, value))
-    return tuple(found)
+        if found.setdefault(name, value) != value:
+            raise InvalidParameter("label", f"a run has one value for {name!r}, two are asked for")
+    return found or None
 
 
 def read_time(name: str, moment: datetime | None) -> datetime | None:

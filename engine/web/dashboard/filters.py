@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from engine.core.duration import format_duration
 
 LONGEST = 100_000  # characters of one shown value; the API has all of it
+LONGEST_PREVIEW = 140
 
 
 def iso(moment: datetime) -> str:
@@ -46,6 +47,12 @@ def pretty(data: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n… {len(text) - LONGEST} more characters"
 
 
+def preview(data: Any) -> str:
+    """The beginning of some JSON, on one line."""
+    text = bytes(data).decode() if isinstance(data, msgspec.Raw) else msgspec.json.encode(data).decode()
+    return text if len(text) <= LONGEST_PREVIEW else text[:LONGEST_PREVIEW] + "…"
+
+
 def short(id: UUID | str) -> str:
     """The end of an id: the part that differs between neighbours."""
     return str(id)[-8:]
@@ -69,6 +76,7 @@ FILTERS = {
     "exact": exact,
     "ago": ago,
     "pretty": pretty,
+    "preview": preview,
     "short": short,
     "words": words,
     "ticks": ticks,

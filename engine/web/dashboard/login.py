@@ -23,7 +23,7 @@ class SignIn(Struct, frozen=True):
 @get("/login", include_in_schema=False)
 async def login_page(request: PageRequest, state: State, code: str = "", next: str = "/") -> Response[Any]:
     """The form; or, with the one-time code of the link that `hookwright up` prints, straight in."""
-    keys: Keys = state.keys
+    keys: Keys = state.api_keys
     if code:
         if await keys.redeem(code):
             # not a redirect: followed from another site, such as a web terminal, it would arrive without the new cookie
@@ -44,7 +44,7 @@ async def login(
 ) -> Response[Any]:
     """Trade an API token for a session."""
     refuse_cross_site(request)
-    keys: Keys = state.keys
+    keys: Keys = state.api_keys
     key = await keys.find(data.token.strip(), API)
     if key is None:
         return _form(data.next, "This token is unknown or has expired.", status=403)
@@ -54,7 +54,7 @@ async def login(
 @post("/logout", include_in_schema=False, guards=[require_session])
 async def logout(request: PageRequest, state: State) -> Response[Any]:
     """End the session, here and in PostgreSQL."""
-    keys: Keys = state.keys
+    keys: Keys = state.api_keys
     await keys.revoke(request.cookies[COOKIE])
     return Redirect("/login", status_code=303, cookies=[session_cookie(state.settings, "")])
 
@@ -66,7 +66,7 @@ def own_path(target: str) -> str:
 
 
 async def _welcome(state: State, name: str, target: str) -> Response[Any]:
-    token = await state.keys.open_session(name)
+    token = await state.api_keys.open_session(name)
     return Redirect(target, status_code=303, cookies=[session_cookie(state.settings, token)])
 
 

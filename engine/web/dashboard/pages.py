@@ -80,7 +80,7 @@ def to_login(request: PageRequest) -> Response[Any]:
     return Redirect(target, status_code=303)
 
 
-def link(path: str, **values: Any) -> str:
-    """The path with the values that are set as its query."""
+def link(address: str, /, **values: Any) -> str:
+    """The address with the values that are set as its query."""
     query = urlencode({name: value for name, value in values.items() if value})
-    return f"{path}?{query}" if query else path
+    return f"{address}?{query}" if query else address

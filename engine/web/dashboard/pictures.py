@@ -99,16 +99,16 @@ def _timeline_row(spans: Sequence[Span], top: int, x: Callable[[datetime], float
 
 def draw_hours(hours: Sequence[Hour]) -> Markup:
     """Stacked bars of how runs ended, one per hour, oldest first."""
-    most = max([1, *(hour.succeeded + hour.failed + hour.cancelled for hour in hours)])
+    most = max([2, *(hour.succeeded + hour.failed + hour.cancelled for hour in hours)])
+    most += most % 2  # so that the middle line is a whole number
     slot = (WIDTH - 40) / max(1, len(hours))
     total = sum(hour.succeeded + hour.failed + hour.cancelled for hour in hours)
     parts = [_open(CHART + AXIS + 8, f"{total} runs ended in the last {len(hours)} hours")]
     for share in (0.0, 0.5, 1.0):
         y = 6 + CHART * (1 - share)
         parts.append(Markup('<line class="grid" x1="36" y1="{y}" x2="{}" y2="{y}"/>').format(WIDTH, y=f"{y:.1f}"))
-        if share in (0.0, 1.0) or most > 1:
-            label = _figure(most * share)
-            parts.append(Markup('<text x="30" y="{}" text-anchor="end">{}</text>').format(f"{y + 4:.1f}", label))
+        label = _figure(most * share)
+        parts.append(Markup('<text x="30" y="{}" text-anchor="end">{}</text>').format(f"{y + 4:.1f}", label))
     for place, hour in enumerate(hours):
         parts.append(_hour_bar(hour, 40 + place * slot, slot, most))
         if place % 4 == 0:

@@ -71,7 +71,7 @@ def count_tokens(attempts: list[StoredAttempt]) -> str:
         usage = read_object(attempt.usage)
         read += _whole(usage.get("input_tokens"))
         written += _whole(usage.get("output_tokens"))
-    return f"{read:,} in, {written:,} out".replace(",", " ") if read or written else ""
+    return f"{_grouped(read)} in, {_grouped(written)} out" if read or written else ""
 
 
 def read_object(data: bytes | msgspec.Raw | None) -> dict[str, Any]:
@@ -123,6 +123,10 @@ def _step_row(key: str, tries: list[StoredAttempt], uses: dict[str, str], now: d
 
 def _number(attempt: StoredAttempt) -> int:
     return attempt.number
+
+
+def _grouped(count: int) -> str:
+    return f"{count:,}".replace(",", "\u2009")  # a thin space
 
 
 def _whole(value: object) -> int:

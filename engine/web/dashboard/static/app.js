@@ -13,6 +13,7 @@
       if (node.textContent !== text) node.textContent = text;
     }
   };
+  for (const box of document.querySelectorAll("[data-newest]")) box.scrollLeft = box.scrollWidth; // on a phone
   setInterval(refresh, 5000);
   document.addEventListener("htmx:after:swap", refresh);
   document.addEventListener("click", async (event) => {
