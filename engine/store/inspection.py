@@ -31,7 +31,7 @@ async def inspect_database(database_url: str) -> DatabaseState:
             settings = connection.get_settings()
             return DatabaseState(
                 version=str(settings.server_version).partition(" ")[0],
-                version_number=int(settings.server_version_num or 0),
+                version_number=int(await connection.fetchval("show server_version_num")),
                 oldest=MINIMUM,
                 clock=float(clock),
                 pending=tuple(name for name in _migrations() if name not in done),

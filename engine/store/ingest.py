@@ -1,0 +1,241 @@
+"""Record events, runs and decisions: all that concurrent callers bring goes into one statement."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from engine.core.event import Event
+from engine.core.ids import uuid7
+from engine.errors import HookwrightError, Unavailable
+from engine.store.connection import Held
+from engine.store.rows import Dedup, Ingested, IngestRecord
+from engine.store.writer import GroupWriter
+
+MOST_TEXT = 500  # characters of a source, type or path: they are indexed, and an index row has a limit
+MOST_KEY = 200  # characters; longer idempotency keys are stored as a hash
+
+# Winners of a dedup key write their event, runs and decisions, losers write nothing. Rows are inserted in the order of
+# their keys, so that two processes with the same keys cannot block each other.
+STATEMENT = """
+with fresh as (
+    insert into dedup (id, event_id, expires_at)
+    select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as d (id, event_id, expires_at) order by d.id
+    on conflict (id) do update set event_id = excluded.event_id, expires_at = excluded.expires_at
+        where dedup.expires_at <= now()
+    returning event_id
+), new_event as (
+    insert into event (id, source, type, received_at, method, path, query, headers, path_params, body, delivery_id,
+        replay_of)
+    select e.id, e.source, e.type, e.received_at, e.method, e.path, e.query, e.headers, e.path_params, e.body,
+        e.delivery_id, e.replay_of
+    from unnest($4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::text[],
+        $11::json[], $12::json[], $13::bytea[], $14::text[], $15::uuid[], $16::boolean[])
+        as e (id, source, type, received_at, method, path, query, headers, path_params, body, delivery_id, replay_of,
+            guarded)
+    where not e.guarded or e.id in (select event_id from fresh)
+), new_run as (
+    insert into run (id, pipeline, version, event_id, trigger, status, turn, labels, inputs, idempotency_key,
+        replay_of, cancel_requested, created_at, scheduled_at, due_at, rung_at)
+    select r.id, r.pipeline, r.version, r.event_id, r.trigger, 'queued', 0, r.labels, r.inputs, r.idempotency_key,
+        r.replay_of, false, now(), r.scheduled_at, coalesce(r.due_at, now()),
+        case when r.due_at is null or r.due_at <= now() then now() end
+    from unnest($17::uuid[], $18::text[], $19::text[], $20::uuid[], $21::text[], $22::jsonb[], $23::json[],
+        $24::text[], $25::uuid[], $26::timestamptz[], $27::timestamptz[], $28::boolean[])
+        as r (id, pipeline, version, event_id, trigger, labels, inputs, idempotency_key, replay_of, scheduled_at,
+            due_at, guarded)
+    where not r.guarded or r.event_id in (select event_id from fresh)
+    order by r.pipeline, r.idempotency_key, r.id
+    on conflict (pipeline, idempotency_key) where idempotency_key is not null do nothing
+    returning id
+), new_decision as (
+    insert into decision (id, event_id, pipeline, trigger, matched, reason, detail)
+    select d.id, d.event_id, d.pipeline, d.trigger, d.matched, d.reason, d.detail
+    from unnest($29::uuid[], $30::uuid[], $31::text[], $32::text[], $33::boolean[], $34::text[], $35::json[],
+        $36::boolean[]) as d (id, event_id, pipeline, trigger, matched, reason, detail, guarded)
+    where not d.guarded or d.event_id in (select event_id from fresh)
+)
+select array(select event_id from fresh) as events, array(select id from new_run) as runs
+"""
+
+FIRST_EVENTS = "select id, event_id from dedup where id = any($1::uuid[])"
+RUNS_OF_EVENTS = """
+select event_id, id, pipeline from run where event_id = any($1::uuid[]) and replay_of is null order by id
+"""
+RUNS_OF_KEYS = """
+select run.pipeline, run.idempotency_key, run.id, run.event_id
+from unnest($1::text[], $2::text[]) as k (pipeline, key)
+join run on run.pipeline = k.pipeline and run.idempotency_key = k.key
+"""
+
+
+class Ingest:
+    """The way in."""
+
+    def __init__(self, database_url: str) -> None:
+        self._ingesting = Held(database_url)
+        self.ingest_writer: GroupWriter[IngestRecord, Ingested] = GroupWriter(self._commit)
+
+    async def ingest(self, record: IngestRecord) -> Ingested:
+        """Commit it. A duplicate writes nothing and returns the first one's event and runs.
+
+        Duplicate means: the dedup key is taken, or each run's (pipeline, idempotency key) is.
+        Unavailable: PostgreSQL is away, and it is unknown whether this was written; try again with the same keys.
+        InvalidData: PostgreSQL cannot hold a value of this record.
+        """
+        return await self.ingest_writer.submit(record)
+
+    async def _commit(self, records: Sequence[IngestRecord]) -> list[Ingested | HookwrightError]:
+        row = (await self._ingesting.fetch(STATEMENT, *_columns(records)))[0]
+        events, runs = set(row["events"]), set(row["runs"])
+        answers: list[Ingested | HookwrightError | None] = []
+        for record in records:
+            event_id = record.event.id if record.event is not None else None
+            lost = record.dedup is not None and event_id not in events
+            if lost or not all(run.id in runs for run in record.runs):
+                answers.append(None)
+            else:
+                answers.append(Ingested(event_id, [(run.id, run.pipeline) for run in record.runs]))
+        if all(answers):
+            return answers  # type: ignore[return-value]
+        first = await self._first([record for record, answer in zip(records, answers, strict=True) if not answer])
+        return [
+            answer or _repeated(record, events, runs, first) for record, answer in zip(records, answers, strict=True)
+        ]
+
+    async def _first(self, records: list[IngestRecord]) -> "_First":
+        """What the records that lost would have repeated."""
+        first = _First({}, {}, {})
+        keys = [dedup_id(record.dedup) for record in records if record.dedup is not None]
+        if keys:
+            rows = await self._ingesting.fetch(FIRST_EVENTS, keys)
+            first.events.update((row["id"], row["event_id"]) for row in rows)
+            for row in await self._ingesting.fetch(RUNS_OF_EVENTS, list(first.events.values())):
+                first.runs.setdefault(row["event_id"], []).append((row["id"], row["pipeline"]))
+        pairs = [
+            (clean(run.pipeline), clean_key(run.idempotency_key))
+            for record in records
+            for run in record.runs
+            if run.idempotency_key is not None
+        ]
+        if pairs:
+            names, idempotency_keys = zip(*pairs, strict=True)
+            for row in await self._ingesting.fetch(RUNS_OF_KEYS, names, idempotency_keys):
+                first.keyed[row["pipeline"], row["idempotency_key"]] = (row["id"], row["event_id"])
+        return first
+
+
+class _First(NamedTuple):
+    """Who was there first."""
+
+    events: dict[UUID, UUID]  # dedup id -> event
+    runs: dict[UUID, list[tuple[UUID, str]]]  # event -> its runs
+    keyed: dict[tuple[str, str], tuple[UUID, UUID | None]]  # (pipeline, idempotency key) -> run, event
+
+
+def _repeated(record: IngestRecord, events: set[UUID], written: set[UUID], first: _First) -> Ingested | HookwrightError:
+    event_id = record.event.id if record.event is not None else None
+    if record.dedup is not None and event_id not in events:
+        event_id = first.events.get(dedup_id(record.dedup))
+        if event_id is None:  # it expired between the two statements
+            return Unavailable("the first delivery expires just now: send it again")
+        return Ingested(event_id, first.runs.get(event_id, []), duplicate=True)
+    runs: list[tuple[UUID, str]] = []
+    duplicate = True
+    for run in record.runs:
+        run_id = run.id
+        if run_id in written:
+            duplicate = False
+        else:
+            found = first.keyed.get((clean(run.pipeline), clean_key(run.idempotency_key)))
+            if found is None:
+                return Unavailable("the first run with this idempotency key is being deleted: send it again")
+            run_id = found[0]
+            event_id = event_id or found[1]
+        runs.append((run_id, run.pipeline))
+    return Ingested(event_id, runs, duplicate=duplicate)
+
+
+def dedup_id(dedup: Dedup) -> UUID:
+    """The key of a dedup row: 128 bits of a hash, since senders choose the text."""
+    text = f"{len(dedup.scope)}:{dedup.scope}{dedup.key}".encode("utf-8", "surrogatepass")
+    return UUID(bytes=hashlib.sha256(text).digest()[:16])
+
+
+def clean(text: str, most: int = MOST_TEXT) -> str:
+    """The text as PostgreSQL can hold and index it: no NUL, no lone surrogates, not too long."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    if len(text) > most:
+        text = text[: most - 1] + "…"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-8", "replace").decode()
+    return text
+
+
+def clean_key(key: str | None) -> str:
+    """An idempotency key as it is stored."""
+    if key is None:
+        return ""
+    if len(key) > MOST_KEY or "\0" in key:
+        return "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return clean(key)
+
+
+def encode_labels(labels: dict[str, str]) -> bytes:
+    """Labels as jsonb takes them."""
+    encoded = msgspec.json.encode(labels)
+    if b"\\u0000" in encoded:
+        encoded = msgspec.json.encode({clean(name): clean(value) for name, value in labels.items()})
+    return encoded
+
+
+def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
+    now = datetime.now(UTC)
+    dedups: list[tuple[Any, ...]] = []
+    events: list[tuple[Any, ...]] = []
+    runs: list[tuple[Any, ...]] = []
+    decisions: list[tuple[Any, ...]] = []
+    met: set[UUID] = set()
+    for record in records:
+        event, guarded = record.event, record.dedup is not None
+        event_id = event.id if event is not None else None
+        if record.dedup is not None:
+            key_id = dedup_id(record.dedup)
+            if key_id in met:  # a duplicate inside the batch: it is told about the first one afterwards
+                continue
+            met.add(key_id)
+            dedups.append((key_id, event_id, now + timedelta(seconds=record.dedup.seconds)))
+        if event is not None:
+            events.append(_event_row(event, guarded))
+        for run in record.runs:
+            key = clean_key(run.idempotency_key) if run.idempotency_key is not None else None
+            runs.append((
+                run.id, clean(run.pipeline), run.version, run.event_id, run.trigger, encode_labels(run.labels),
+                run.inputs, key, run.replay_of, run.scheduled_at, run.due_at, guarded,
+            ))  # fmt: skip
+        first = uuid7().int
+        for number, decision in enumerate(record.decisions):
+            decisions.append((
+                UUID(int=first + number), event_id, decision.pipeline, decision.trigger, decision.matched, decision.reason,
+                msgspec.json.encode(decision.detail), guarded,
+            ))  # fmt: skip
+    return [*_turned(dedups, 3), *_turned(events, 13), *_turned(runs, 12), *_turned(decisions, 8)]
+
+
+def _event_row(event: Event, guarded: bool) -> tuple[Any, ...]:
+    return (
+        event.id, clean(event.source), clean(event.type), event.received_at, event.method, clean(event.path),
+        clean(event.query, most=100_000), msgspec.json.encode(event.headers), msgspec.json.encode(event.path_params),
+        event.body, clean(event.delivery_id) if event.delivery_id is not None else None, event.replay_of, guarded,
+    )  # fmt: skip
+
+
+def _turned(rows: list[tuple[Any, ...]], width: int) -> list[Any]:
+    """Rows as columns."""
+    return list(zip(*rows, strict=True)) if rows else [()] * width

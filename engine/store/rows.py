@@ -1,0 +1,258 @@
+"""What crosses the seam of the store: records to write, rows that were read. JSON columns are encoded bytes."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from engine.core.event import Event
+from engine.core.run import AttemptStatus, Decision, RunStatus
+from engine.errors import HookwrightError
+
+
+class InvalidData(HookwrightError, ValueError):
+    """PostgreSQL cannot hold this value."""
+
+
+# Ingest
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run to create. `due_at` None: due at once."""
+
+    id: UUID
+    pipeline: str
+    version: str
+    trigger: str | None = None  # None: started by hand
+    event_id: UUID | None = None
+    labels: dict[str, str] = {}
+    inputs: bytes = b"{}"
+    idempotency_key: str | None = None
+    replay_of: UUID | None = None
+    scheduled_at: datetime | None = None
+    due_at: datetime | None = None
+
+
+class Dedup(NamedTuple):
+    """The first event with this scope and key wins for so many seconds."""
+
+    scope: str
+    key: str
+    seconds: float
+
+
+class IngestRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one accepted delivery, call or tick of a schedule leaves behind. `dedup` needs an event."""
+
+    event: Event | None = None
+    dedup: Dedup | None = None
+    runs: list[NewRun] = []
+    decisions: list[Decision] = []
+
+
+class Ingested(msgspec.Struct, frozen=True):
+    """What is in the tables now. A duplicate wrote nothing: these are the first one's event and runs."""
+
+    event_id: UUID | None
+    runs: list[tuple[UUID, str]]  # run id, pipeline
+    duplicate: bool = False
+
+
+# Claims and checkpoints
+
+
+class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One try of one step, inserted or replaced by (run, step, number). `input` None keeps the stored one."""
+
+    step: str
+    number: int
+    status: AttemptStatus
+    input: bytes | None = None
+    output: bytes | None = None
+    error: bytes | None = None
+    usage: bytes | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cached: bool = False
+    due_at: datetime | None = None  # when the next attempt may start
+
+
+class StoredAttempt(AttemptRow, frozen=True, kw_only=True):
+    """An attempt as it was read."""
+
+
+class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a run. None keeps what is stored; a status other than running releases the worker.
+
+    `due_at` counts for queued and waiting only. None there: queued is due at once, waiting has no time.
+    """
+
+    status: RunStatus
+    vars: bytes | None = None
+    outputs: bytes | None = None
+    error: bytes | None = None
+    due_at: datetime | None = None
+    waiting_for: str | None = None
+    message: str | None = None
+
+
+class CheckpointRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one turn of a run has come to so far."""
+
+    run_id: UUID
+    turn: int
+    attempts: list[AttemptRow] = []
+    run: RunUpdate | None = None
+
+
+class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run this worker holds now, with all it needs to go on."""
+
+    id: UUID
+    pipeline: str
+    version: str
+    turn: int
+    trigger: str | None
+    labels: dict[str, str]
+    inputs: bytes
+    vars: bytes | None
+    event: Event | None
+    attempts: list[StoredAttempt]  # empty in the first turn; by started_at, then number
+    created_at: datetime
+    started_at: datetime
+    scheduled_at: datetime | None
+    replay_of: UUID | None
+    cancel_requested: bool
+
+
+class HeartbeatReply(msgspec.Struct, frozen=True):
+    """`known` False: this worker was declared dead; its runs belong to others now, register again."""
+
+    known: bool
+    cancelled_runs: list[UUID] = []  # running here, and somebody asked to cancel them
+
+
+# Reads
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as lists show it."""
+
+    id: UUID
+    pipeline: str
+    version: str
+    status: RunStatus
+    trigger: str | None
+    labels: dict[str, str]
+    event_id: UUID | None
+    replay_of: UUID | None
+    turn: int
+    created_at: datetime
+    scheduled_at: datetime | None
+    due_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    waiting_for: str | None
+    message: str | None
+    error: bytes | None
+    cancel_requested: bool
+
+
+class RunRow(RunSummary, frozen=True, kw_only=True):
+    """A run with everything."""
+
+    inputs: bytes
+    vars: bytes | None
+    outputs: bytes | None
+    idempotency_key: str | None
+    worker: UUID | None
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs to list, newest first. All conditions must hold; None is no condition."""
+
+    pipeline: str | None = None
+    status: RunStatus | None = None
+    labels: dict[str, str] | None = None  # the run has all of these
+    since: datetime | None = None  # created then or later
+    until: datetime | None = None  # created before
+    event_id: UUID | None = None
+    cursor: UUID | None = None  # as the previous page returned it
+    limit: int = 50
+
+
+class EventSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """An event without headers and body."""
+
+    id: UUID
+    source: str
+    type: str
+    received_at: datetime
+    method: str
+    path: str
+    delivery_id: str | None
+    replay_of: UUID | None
+    size: int  # bytes of the body
+
+
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events to list, newest first. All conditions must hold; None is no condition."""
+
+    source: str | None = None
+    type: str | None = None
+    path: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    cursor: UUID | None = None
+    limit: int = 50
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """How much is open."""
+
+    queued: int
+    running: int
+    waiting: int
+    oldest_due: float  # seconds the longest overdue queued or waiting run is late; 0.0: none is
+    workers: int  # seen in the last 10 s
+
+
+class PipelineRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A pipeline of the deployed set. `problem`: why the file in force is not the newest."""
+
+    id: str
+    version: str
+    name: str
+    description: str = ""
+    enabled: bool = True
+    file: str = ""
+    triggers: bytes = b"[]"
+    problem: str | None = None
+
+
+class DecisionCount(NamedTuple):
+    """How the triggers decided about one event. `reason`: the last one's."""
+
+    decided: int
+    matched: int
+    reason: str
+
+
+class ScheduleEntry(NamedTuple):
+    """When a schedule fires next. A changed spec (cron text and zone) replaces the stored time."""
+
+    pipeline: str
+    trigger: str
+    spec: str
+    next_at: datetime
+
+
+class ApiKeyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A key, without the token: only its hash is stored."""
+
+    id: UUID
+    name: str
+    kind: str  # token | session | login
+    created_at: datetime
+    expires_at: datetime | None

@@ -1,0 +1,70 @@
+"""The facade: everything the engine asks of PostgreSQL."""
+
+import asyncio
+
+from engine.store.claims import Claims
+from engine.store.database import Database
+from engine.store.documents import Documents
+from engine.store.events import Events
+from engine.store.ingest import Ingest
+from engine.store.keys import Keys
+from engine.store.pipelines import Pipelines
+from engine.store.runs import Runs
+
+PRUNED_MOST = 5000  # rows in one go
+TALLY_DAYS = 8
+
+PRUNE_DEDUP = """
+with gone as (
+    delete from dedup where id in (
+        select id from dedup where expires_at <= now() order by expires_at limit $1 for update skip locked)
+    returning 1
+), old as (
+    delete from tally where hour < now() - make_interval(days => $2)
+)
+select count(*) as gone from gone
+"""
+
+
+class Store(Ingest, Claims, Runs, Events, Pipelines, Keys):
+    """PostgreSQL as the rest of the engine sees it.
+
+    Every method raises Unavailable while PostgreSQL is away and works again by itself when it is back.
+    Ingest, checkpoints and leases have a connection each that is held; everyday queries share a pool.
+    """
+
+    def __init__(self, database_url: str, pool_size: int) -> None:
+        Ingest.__init__(self, database_url)
+        Claims.__init__(self, database_url)
+        self._database = Database(database_url, pool_size)
+        self.documents = Documents(self._database)
+
+    async def open(self) -> None:
+        """Connect the pool. Unavailable if PostgreSQL is away."""
+        await self._database.open()
+
+    async def ping(self) -> None:
+        """Unavailable if PostgreSQL is away."""
+        await self._database.fetch("select 1")
+
+    async def prune_dedup(self) -> int:
+        """Delete dedup rows that have expired (and very old tallies), some thousands at most; how many."""
+        return int((await self._database.fetch(PRUNE_DEDUP, PRUNED_MOST, TALLY_DAYS))[0]["gone"])
+
+    async def prune_kv(self) -> int:
+        """Delete documents and API keys that have expired; how many."""
+        return await self.documents.prune() + await self.prune_api_keys()
+
+    async def close(self) -> None:
+        """Write what is waiting, then close all connections."""
+        await asyncio.gather(self.ingest_writer.close(), self.checkpoint_writer.close())
+        await asyncio.gather(
+            self._ingesting.close(), self._checkpointing.close(), self._leasing.close(), self._database.close()
+        )
+
+
+async def connect(database_url: str, *, pool_size: int = 10) -> Store:
+    """A connected store. Unavailable if PostgreSQL is away, ConfigurationError if the URL is wrong."""
+    store = Store(database_url, pool_size)
+    await store.open()
+    return store
