@@ -19,14 +19,31 @@ Key = Annotated[
 
 
 class GetConfig(StepConfig, frozen=True):
-    """Look a value up in the cache."""
+    """Look a value up in the cache.
+
+    Example:
+
+        id: known
+        uses: cache.get
+        with:
+          key: triage:${{ event.body.issue.id }}
+    """
 
     key: Key
     default: Annotated[Any, Meta(description="Value if the key is not there.")] = None
 
 
 class SetConfig(StepConfig, frozen=True):
-    """Put a value into the cache for a while. It may be forgotten earlier: keep what must last with `store.put`."""
+    """Put a value into the cache for a while. It may be forgotten earlier: keep what must last with `store.put`.
+
+    Example:
+
+        uses: cache.set
+        with:
+          key: triage:latest
+          value: {label: bug}
+          ttl: 10m
+    """
 
     key: Key
     value: Annotated[Any, Meta(description="Anything; up to 5 MB as JSON.")]
@@ -39,7 +56,14 @@ class SetConfig(StepConfig, frozen=True):
 
 
 class DeleteConfig(StepConfig, frozen=True):
-    """Remove keys from the cache."""
+    """Remove keys from the cache.
+
+    Example:
+
+        uses: cache.delete
+        with:
+          keys: [triage:latest, triage:count]
+    """
 
     keys: Annotated[
         Key | Annotated[list[Key], Meta(min_length=1, max_length=1000)],
@@ -50,21 +74,21 @@ class DeleteConfig(StepConfig, frozen=True):
 class Found(msgspec.Struct, frozen=True):
     """What the cache holds."""
 
-    hit: bool  # false also if the cache cannot be reached
-    value: Any
+    hit: Annotated[bool, Meta(description="Whether it was there; false also if the cache cannot be reached.")]
+    value: Annotated[Any, Meta(description="The value, or the default.")]
 
 
 class Kept(msgspec.Struct, frozen=True):
     """What was put into the cache."""
 
-    key: str
-    expires_in: float  # seconds
+    key: Annotated[str, Meta(description="Its key.")]
+    expires_in: Annotated[float, Meta(description="Seconds until it is forgotten.")]
 
 
 class Deleted(msgspec.Struct, frozen=True):
     """How many of the keys were there."""
 
-    deleted: int
+    deleted: Annotated[int, Meta(description="How many of the keys were there.")]
 
 
 async def get(config: GetConfig, context: StepContext) -> Found:

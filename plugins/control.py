@@ -3,6 +3,7 @@
 import re
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 
 from engine.plugin import Fail, StepConfig, StepContext, Stop, hookimpl
@@ -11,14 +12,31 @@ TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,99}")
 
 
 class StopConfig(StepConfig, frozen=True):
-    """End the run here, as succeeded. Later steps are not executed; `finally` is."""
+    """End the run here, as succeeded. Later steps are not executed; `finally` is.
+
+    Example:
+
+        if: event.body.draft
+        uses: stop
+        with:
+          message: drafts are left alone
+    """
 
     message: Annotated[str, Meta(description="Why; shown with the run.", examples=["nothing to do"])] = ""
     output: Annotated[Any, Meta(description="Output of this step.")] = None
 
 
 class FailConfig(StepConfig, frozen=True):
-    """Fail here, with an error of your own."""
+    """Fail here, with an error of your own.
+
+    Example:
+
+        if: event.body.items | length == 0
+        uses: fail
+        with:
+          type: order.empty
+          message: the order has no items
+    """
 
     message: Annotated[str, Meta(description="What went wrong, for people.", examples=["the order has no items"])]
     type: Annotated[
@@ -32,7 +50,16 @@ class FailConfig(StepConfig, frozen=True):
 
 
 class EmitConfig(StepConfig, frozen=True):
-    """Emit an internal event; pipelines with an `event` trigger of this type are started by it."""
+    """Emit an internal event; pipelines with an `event` trigger of this type are started by it.
+
+    Example:
+
+        uses: emit
+        with:
+          type: order.paid
+          body:
+            order: ${{ event.body.order.id }}
+    """
 
     type: Annotated[str, Meta(description="Type of the event, lower case.", examples=["order.paid"])]
     body: Annotated[Any, Meta(description="What receivers see as `event.body`.")] = None
@@ -42,20 +69,26 @@ class EmitConfig(StepConfig, frozen=True):
         _check_type(self.type)
 
 
+class Emitted(msgspec.Struct, frozen=True):
+    """The event that was emitted."""
+
+    type: Annotated[str, Meta(description="Its type.")]
+
+
 async def stop(config: StopConfig, context: StepContext) -> None:
     """End the run."""
     raise Stop(config.message, output=config.output)
 
 
 async def fail(config: FailConfig, context: StepContext) -> None:
-    """Fail for good."""
+    """Fail for good, with this error's type."""
     raise Fail(config.message, type=config.type, data=config.data)
 
 
-async def emit(config: EmitConfig, context: StepContext) -> dict[str, str]:
+async def emit(config: EmitConfig, context: StepContext) -> Emitted:
     """The event is stored together with this step's result: at most once."""
     context.emit(config.type, config.body)
-    return {"type": config.type}
+    return Emitted(config.type)
 
 
 def _check_type(text: str) -> None:
@@ -67,4 +100,4 @@ def _check_type(text: str) -> None:
 def register_steps(register: Any) -> None:
     register("stop", stop, config=StopConfig, effect="pure")
     register("fail", fail, config=FailConfig, effect="pure")
-    register("emit", emit, config=EmitConfig, effect="idempotent", result=dict[str, str])
+    register("emit", emit, config=EmitConfig, effect="idempotent", result=Emitted)

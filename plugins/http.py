@@ -53,7 +53,23 @@ class Auth(StepConfig, frozen=True):
 
 
 class RequestConfig(StepConfig, frozen=True):
-    """Send one HTTP request and return the answer."""
+    """Send one HTTP request and return the answer.
+
+    POST and PATCH carry an `Idempotency-Key` header that is the same for every attempt, so a service that knows it
+    does the work once. Addresses inside private networks are refused unless HOOKWRIGHT_ALLOW_HOSTS names them.
+
+    Example:
+
+        id: order
+        uses: http.request
+        with:
+          method: POST
+          url: https://api.example.com/v1/orders
+          auth:
+            bearer: ${{ secrets.ORDERS_TOKEN }}
+          json:
+            customer: ${{ event.body.customer.id }}
+    """
 
     url: Annotated[str, Meta(description="Where to.", examples=["https://api.example.com/v1/orders"])]
     method: Annotated[
@@ -109,15 +125,19 @@ class RequestConfig(StepConfig, frozen=True):
 class Response(msgspec.Struct, frozen=True):
     """What came back."""
 
-    status: int
-    headers: dict[str, str]  # names in lower case; repeated ones joined with ", "
-    body: Any
-    url: str  # the last one, if redirects were followed
-    elapsed_ms: int
+    status: Annotated[int, Meta(description="HTTP status.")]
+    headers: Annotated[dict[str, str], Meta(description="Headers, names in lower case; repeated ones joined by comma.")]
+    body: Annotated[Any, Meta(description="Body, read as `response` says; null if there is none.")]
+    url: Annotated[str, Meta(description="Where the answer came from: the last one, if redirects were followed.")]
+    elapsed_ms: Annotated[int, Meta(description="Milliseconds until the answer was read.")]
 
 
 async def request(config: RequestConfig, context: StepContext) -> Response:
-    """Send it. An unexpected status is an error: `http.404`, `rate_limited` (429), `server_error` (5xx)."""
+    """Send it. Anything but an expected status is an error.
+
+    Errors: `rate_limited` (429), `server_error` (5xx) and `timeout`, `network` are tried again; `http.404` and the
+    like, `blocked_address`, `invalid_response`, `response_too_large`, `redirects` and `invalid_input` are not.
+    """
     url, headers, content = prepare(config, context.idempotency_key)
     started = time.perf_counter()
     response = await send_request(

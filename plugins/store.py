@@ -23,7 +23,17 @@ Key = Annotated[
 
 
 class PutConfig(StepConfig, frozen=True):
-    """Store a document under a key; an older one is replaced."""
+    """Store a document under a key; an older one is replaced.
+
+    Example:
+
+        uses: store.put
+        with:
+          collection: triage
+          key: issue-42
+          value: {label: bug, status: open}
+          ttl: 90d
+    """
 
     collection: Collection
     key: Key
@@ -32,7 +42,16 @@ class PutConfig(StepConfig, frozen=True):
 
 
 class GetConfig(StepConfig, frozen=True):
-    """Read one document by its key."""
+    """Read one document by its key.
+
+    Example:
+
+        id: issue
+        uses: store.get
+        with:
+          collection: triage
+          key: issue-42
+    """
 
     collection: Collection
     key: Key
@@ -40,7 +59,18 @@ class GetConfig(StepConfig, frozen=True):
 
 
 class QueryConfig(StepConfig, frozen=True):
-    """Find documents by their content."""
+    """Find documents by their content.
+
+    Example:
+
+        id: open
+        uses: store.query
+        with:
+          collection: triage
+          where: {status: open}
+          order: newest
+          limit: 20
+    """
 
     collection: Collection
     where: Annotated[
@@ -53,7 +83,15 @@ class QueryConfig(StepConfig, frozen=True):
 
 
 class DeleteConfig(StepConfig, frozen=True):
-    """Delete one document."""
+    """Delete one document.
+
+    Example:
+
+        uses: store.delete
+        with:
+          collection: triage
+          key: issue-42
+    """
 
     collection: Collection
     key: Key
@@ -62,37 +100,37 @@ class DeleteConfig(StepConfig, frozen=True):
 class Stored(msgspec.Struct, frozen=True):
     """What was stored."""
 
-    collection: str
-    key: str
-    expires_in: float | None  # seconds; None: kept for ever
+    collection: Annotated[str, Meta(description="Its collection.")]
+    key: Annotated[str, Meta(description="Its key.")]
+    expires_in: Annotated[float | None, Meta(description="Seconds until it is forgotten; null: never.")]
 
 
 class Document(msgspec.Struct, frozen=True):
     """One document, or its absence."""
 
-    found: bool
-    value: Any
+    found: Annotated[bool, Meta(description="Whether there is such a document.")]
+    value: Annotated[Any, Meta(description="The document, or the default.")]
 
 
 class Match(msgspec.Struct, frozen=True):
     """One document of a query."""
 
-    key: str
-    value: Any
-    updated_at: datetime
+    key: Annotated[str, Meta(description="Its key.")]
+    value: Annotated[Any, Meta(description="The document.")]
+    updated_at: Annotated[datetime, Meta(description="When it was last written.")]
 
 
 class Matches(msgspec.Struct, frozen=True):
     """Documents that were found."""
 
-    documents: list[Match]
-    count: int
+    documents: Annotated[list[Match], Meta(description="The documents: `key`, `value`, `updated_at`.")]
+    count: Annotated[int, Meta(description="How many there are in `documents`.")]
 
 
 class Deleted(msgspec.Struct, frozen=True):
     """Whether the document was there."""
 
-    deleted: bool
+    deleted: Annotated[bool, Meta(description="Whether it was there.")]
 
 
 async def put(config: PutConfig, context: StepContext) -> Stored:

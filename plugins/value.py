@@ -6,7 +6,16 @@ from engine.plugin import StepContext, WholeConfig, hookimpl
 
 
 class ValueConfig(WholeConfig, frozen=True):
-    """Return `with` as it is: a map with any keys, a list, a text, a number."""
+    """Return `with` as it is: a map with any keys, a list, a text, a number.
+
+    Example:
+
+        id: order
+        uses: value
+        with:
+          number: ${{ event.body.order.id }}
+          express: true
+    """
 
 
 async def value(config: ValueConfig, context: StepContext) -> Any:

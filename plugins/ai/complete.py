@@ -39,7 +39,23 @@ class Message(StepConfig, frozen=True):
 class CompleteConfig(StepConfig, frozen=True):
     """Ask a language model: text, or data in a given shape.
 
+    Works with every endpoint that has OpenAI's chat completions: OpenAI, Mistral, Ollama, vLLM and many more.
     `system` and `prompt` are instructions; what comes from outside belongs into `input`.
+
+    Example:
+
+        id: classify
+        uses: ai.complete
+        with:
+          model: gpt-5-mini
+          prompt: Which label fits this issue best?
+          input: ${{ event.body.issue | pick('title', 'body') }}
+          schema:
+            type: object
+            properties:
+              label: {enum: [bug, feature, question]}
+            required: [label]
+            additionalProperties: false
     """
 
     prompt: Annotated[str | None, Meta(description="What the model shall do.", examples=["Classify this issue."])] = (
@@ -86,23 +102,27 @@ class CompleteConfig(StepConfig, frozen=True):
 class Usage(msgspec.Struct, frozen=True):
     """Tokens, as the provider counts them."""
 
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
+    input_tokens: Annotated[int, Meta(description="Of what was sent.")]
+    output_tokens: Annotated[int, Meta(description="Of the answer.")]
+    total_tokens: Annotated[int, Meta(description="Both together.")]
 
 
 class Completion(msgspec.Struct, frozen=True):
     """The model's answer."""
 
-    text: str
-    json: Any  # parsed and checked, if `schema` was given
-    model: str
-    finish_reason: str
-    usage: Usage
+    text: Annotated[str, Meta(description="The answer as it came.")]
+    json: Annotated[Any, Meta(description="The answer as data that fits `schema`; null without a schema.")]
+    model: Annotated[str, Meta(description="The model that answered, as the provider names it.")]
+    finish_reason: Annotated[str, Meta(description="Why it ended: `stop`, or `length` if it was cut off.")]
+    usage: Annotated[Usage, Meta(description="Tokens: `input_tokens`, `output_tokens`, `total_tokens`.")]
 
 
 async def complete(config: CompleteConfig, context: StepContext) -> Completion:
-    """One answer. Errors: `auth`, `rate_limited`, `server_error`, `timeout`, `invalid_answer`, `refused`, `cut_off`."""
+    """One answer.
+
+    Errors: `rate_limited`, `server_error`, `timeout`, `network` and `invalid_answer` (it does not fit the schema) are
+    tried again; `auth`, `configuration`, `refused`, `cut_off`, `http.400` and the like, `invalid_input` are not.
+    """
     if config.schema is not None:
         check_schema(config.schema)
     base_url, api_key, model = _endpoint(config, context)

@@ -42,7 +42,17 @@ class Attachment(StepConfig, frozen=True):
 
 
 class EmailConfig(StepConfig, frozen=True):
-    """Send a mail through the configured SMTP server (HOOKWRIGHT_SMTP_URL)."""
+    """Send a mail through the configured SMTP server (HOOKWRIGHT_SMTP_URL).
+
+    Example:
+
+        uses: notify.email
+        with:
+          from: Hookwright <bot@example.com>
+          to: [ops@example.com]
+          subject: "Order ${{ event.body.order.id }} failed"
+          text: "See ${{ run.url }}"
+    """
 
     to: Annotated[Addresses, Meta(description="Whom to.", examples=["ops@example.com", ["Ann <ann@example.com>"]])]
     subject: Annotated[str, Meta(description="Subject; line breaks become spaces.", max_length=500)]
@@ -77,13 +87,17 @@ class EmailConfig(StepConfig, frozen=True):
 class Mailed(msgspec.Struct, frozen=True):
     """The server took it."""
 
-    message_id: str
-    accepted: list[str]
-    refused: dict[str, str]  # address -> the server's reason, if it took the mail for others only
+    message_id: Annotated[str, Meta(description="The mail's Message-ID, the same for every attempt.")]
+    accepted: Annotated[list[str], Meta(description="Addresses the server took the mail for.")]
+    refused: Annotated[dict[str, str], Meta(description="Addresses it did not take it for, with its reason.")]
 
 
 async def send_email(config: EmailConfig, context: StepContext) -> Mailed:
-    """Send it. Errors: `configuration`, `auth`, `network`, `timeout`, `smtp.550` and the like; 4xx are tried again."""
+    """Send it once. A repeat has the same Message-ID, by which receivers can recognise it.
+
+    Errors: `network`, `timeout`, `smtp.450` and other 4xx may be tried again; `smtp.550` and other 5xx, `auth`,
+    `configuration`, `invalid_input` are final.
+    """
     server = parse_smtp_url(context.options.get("smtp.url", ""))
     sender = config.from_ or context.options.get("smtp.from")
     if not sender:

@@ -48,6 +48,14 @@ class SlackConfig(StepConfig, frozen=True):
 
     Either by an incoming webhook (`webhook_url`), or by a bot's `token` to a `channel`. Defaults:
     HOOKWRIGHT_SLACK_WEBHOOK_URL, HOOKWRIGHT_SLACK_TOKEN.
+
+    Example:
+
+        uses: notify.slack
+        with:
+          token: ${{ secrets.SLACK_TOKEN }}
+          channel: "#ops"
+          text: "New order: ${{ event.body.order.id }}"
     """
 
     text: Annotated[
@@ -81,14 +89,18 @@ class SlackConfig(StepConfig, frozen=True):
 
 
 class Posted(msgspec.Struct, frozen=True):
-    """Where the message is; empty if an incoming webhook was used, which does not say."""
+    """Where the message is."""
 
-    channel: str = ""
-    ts: str = ""
+    channel: Annotated[str, Meta(description="Channel id; empty for an incoming webhook, which does not say.")] = ""
+    ts: Annotated[str, Meta(description="The message's id in its channel, for `thread_ts`.")] = ""
 
 
 async def post_to_slack(config: SlackConfig, context: StepContext) -> Posted:
-    """Post it once. Errors: `auth`, `rate_limited`, `server_error`, `slack.channel_not_found` and the like."""
+    """Post it once.
+
+    Errors: `rate_limited`, `server_error`, `timeout`, `network` may be tried again; `auth`, `configuration`,
+    `slack.channel_not_found` and the like are final.
+    """
     webhook_url, token = config.webhook_url, config.token
     if webhook_url is None and token is None:
         token = context.options.get("slack.token") if config.channel is not None else None

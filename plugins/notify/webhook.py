@@ -30,6 +30,16 @@ class WebhookConfig(StepConfig, frozen=True):
     """Post a signed webhook to another system, by the Standard Webhooks specification.
 
     `webhook-id` is the same for every attempt, so the receiver can drop repeats.
+
+    Example:
+
+        uses: notify.webhook
+        with:
+          url: https://example.com/hooks/orders
+          secret: ${{ secrets.ORDERS_SIGNING_KEY }}
+          payload:
+            type: order.paid
+            data: ${{ event.body.order }}
     """
 
     url: Annotated[str, Meta(description="Where to.", examples=["https://example.com/hooks/orders"])]
@@ -65,12 +75,16 @@ class WebhookConfig(StepConfig, frozen=True):
 class Delivered(msgspec.Struct, frozen=True):
     """The receiver took it."""
 
-    id: str
-    status: int
+    id: Annotated[str, Meta(description="The `webhook-id` that was sent.")]
+    status: Annotated[int, Meta(description="The receiver's HTTP status.")]
 
 
 async def deliver(config: WebhookConfig, context: StepContext) -> Delivered:
-    """Deliver it. Any answer but 2xx is an error: `http.410`, `rate_limited`, `server_error`."""
+    """Deliver it. Any answer but 2xx is an error.
+
+    Errors: `rate_limited`, `server_error`, `timeout`, `network` are tried again; `http.410` and the like,
+    `blocked_address`, `invalid_input` are not.
+    """
     body = msgspec.json.encode(config.payload)
     key = context.idempotency_key
     message_id = key if SAFE_ID.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()[:40]

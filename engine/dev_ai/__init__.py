@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from engine.dev_ai_answers import answer_schema, summarise
+from engine.dev_ai.answers import answer_schema, summarise
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

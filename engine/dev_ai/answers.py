@@ -1,4 +1,4 @@
-"""What the AI stand-in answers: data that fits a JSON Schema, chosen by keywords. Deterministic and without pretence."""
+"""What the AI stand-in answers: data that fits a JSON Schema, chosen by keywords; the same to the same question."""
 
 import math
 import re
