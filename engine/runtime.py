@@ -1,9 +1,10 @@
 """The composition root: what the use cases work with, built once per process. No behaviour."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import structlog
@@ -12,9 +13,11 @@ from engine.cache import RedisCache, connect_cache
 from engine.core.catalog import Catalog
 from engine.errors import ConfigurationError
 from engine.http_client import create_client
+from engine.pipeline.check import Problem
 from engine.pipeline.deployment import Deployment
 from engine.pipeline.spec import Pipeline
-from engine.plugin.host import Observers, load_catalog
+from engine.plugin.host import load_catalog
+from engine.plugin.observers import Observers
 from engine.queue import Queue, connect_queue
 from engine.secrets import Secrets
 from engine.settings import Settings, load_options
@@ -29,6 +32,7 @@ class Deployments:
 
     current: Deployment = field(default_factory=Deployment)
     versions: dict[str, Pipeline] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)  # of files and triggers, as of the last deployment
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,15 @@ def open_secrets(settings: Settings, environment: Mapping[str, str] = os.environ
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    settings: Settings, environment: Mapping[str, str] = os.environ, *, extra_plugins: Iterable[Any] = ()
+) -> AsyncIterator[Runtime]:
     """Connect everything, closed on exit. ConfigurationError if a URL is missing, Unavailable if a database is."""
     if settings.database_url is None or settings.redis_url is None:
         raise ConfigurationError(
             "set DATABASE_URL and REDIS_URL, or start everything with `hookwright up`, which brings its own databases"
         )
-    host = load_catalog()
+    host = load_catalog(extra=extra_plugins)
     async with AsyncExitStack() as stack:
         store = await connect(settings.database_url)
         stack.push_async_callback(store.close)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from engine.errors import HookwrightError, NotFound, Unavailable
 from engine.pipeline.check import Problem, Report, check_files, format_problem, load_version
 from engine.pipeline.deployment import Deployment, deploy
@@ -54,6 +56,7 @@ async def deploy_files(runtime: Runtime) -> list[Problem]:
     problems = [*report.problems, *deployment.problems]
     await _store(runtime, deployment, pipelines, problems)
     runtime.deployments.current = deployment
+    runtime.deployments.problems = problems
     for problem in problems:
         runtime.log.warning("pipeline.problem", file=problem.file, line=problem.line, problem=problem.message)
     runtime.log.info("pipelines.deployed", pipelines=len(pipelines), problems=len(problems))
@@ -71,6 +74,7 @@ async def deploy_stored(runtime: Runtime) -> None:
         except HookwrightError as error:
             runtime.log.warning("pipeline.unloadable", pipeline=row.id, error=str(error))
     runtime.deployments.current = _deployment(runtime, pipelines)
+    runtime.deployments.problems = list(runtime.deployments.current.problems)
 
 
 async def watch_files(runtime: Runtime) -> None:
@@ -130,7 +134,7 @@ async def _store(runtime: Runtime, deployment: Deployment, pipelines: list[Pipel
             description=pipeline.description,
             enabled=pipeline.enabled,
             file=pipeline.file,
-            triggers=[trigger.uses for trigger in pipeline.triggers],
+            triggers=msgspec.json.encode([{"id": trigger.id, "uses": trigger.uses} for trigger in pipeline.triggers]),
             problem=texts.get(pipeline.file),
         )
         for pipeline in pipelines

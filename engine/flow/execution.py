@@ -100,6 +100,8 @@ class Execution:
         self.stored = {}
         for attempt in run.attempts:
             self.stored.setdefault(attempt.step, []).append(attempt)
+        for attempts in self.stored.values():
+            attempts.sort(key=lambda attempt: attempt.number)
         self.steps = {step.id: {"status": "pending"} for step in every_step(self.pipeline) if step.id is not None}
         inputs = msgspec.json.decode(run.inputs) if run.inputs else {}
         started = (run.started_at or run.created_at).isoformat().replace("+00:00", "Z")

@@ -6,7 +6,7 @@ from engine.core.cron import next_tick
 from engine.core.event import Event
 from engine.core.ids import uuid7
 from engine.flow.execution import now
-from engine.flow.receive import record_event
+from engine.flow.record import record_event
 from engine.pipeline.deployment import Binding
 from engine.runtime import Runtime
 

@@ -245,7 +245,7 @@ async def _wait_until(execution: Execution, step: Step, due_at: datetime) -> Non
     """Wait for the next attempt: here if it is soon, else as a due run that no worker holds."""
     delay = (due_at - now()).total_seconds()
     if delay > IN_PROCESS or (delay > 0 and execution.hold.draining):
-        reason = msgspec.json.encode({"kind": "retry", "step": step.id or step.key, "at": _text(due_at)})
+        reason = f"another attempt of step {step.id or step.key}"
         await execution.checkpoint(RunUpdate(status=RunStatus.WAITING, due_at=due_at, waiting_for=reason))
         raise RunReleased
     if delay > 0:

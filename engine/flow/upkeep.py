@@ -9,7 +9,8 @@ from engine.flow.execution import now
 from engine.runtime import Runtime
 
 DEAD_AFTER = 6.0  # seconds without a heartbeat; with PERIOD and a claim that stays below the promised 10
-UNRUNG_AFTER = 4.0  # seconds a queued run may wait before it is rung again: the ring may have been lost
+IDLE = 2.0  # seconds a queued run may wait unclaimed while Redis has nothing queued: its ring was lost
+BUSY = 7.0  # the same while there is a backlog: its ring may be in there, or may be lost
 MOST = 1000  # runs rung in one go
 PERIOD = 1.0  # seconds between two rounds
 
@@ -51,13 +52,15 @@ class Upkeep:
     async def _patience(self) -> float:
         """Seconds a queued run may wait; none if Redis has lost its memory since the last round."""
         try:
-            epoch = await self._runtime.queue.epoch()
+            epoch, depth = await self._runtime.queue.epoch(), await self._runtime.queue.depth()
         except Unavailable:
-            return UNRUNG_AFTER
+            return BUSY
         lost, self._epoch = self._epoch not in (None, epoch), epoch
         if lost:
             self._runtime.log.warning("redis.forgot", since=now().isoformat())
-        return 0.0 if lost else UNRUNG_AFTER
+        if lost:
+            return 0.0
+        return BUSY if depth else IDLE
 
     async def _ring(self, run_ids: list[UUID]) -> None:
         try:

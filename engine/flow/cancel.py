@@ -1,0 +1,23 @@
+"""Cancel a run."""
+
+from uuid import UUID
+
+from engine.core.run import FINISHED, RunStatus
+from engine.errors import Conflict, NotFound
+from engine.runtime import Runtime
+
+
+async def cancel_run(runtime: Runtime, run_id: UUID) -> str:
+    """`cancelled` if it ended at once, `running` if its worker was asked to stop. NotFound, or Conflict if it is over."""
+    status = await runtime.store.request_cancel(run_id)
+    if status is None:
+        run = await runtime.store.get_run(run_id)
+        if run is None:
+            raise NotFound(f"there is no run {run_id}")
+        if run.status in FINISHED:
+            raise Conflict(f"run {run_id} has already ended: {run.status}")
+        raise Conflict(f"run {run_id} changed just now, try again")
+    run = await runtime.store.get_run(run_id)
+    if run is not None:
+        runtime.queue.changed(run_id, run.pipeline, run.status)
+    return RunStatus.CANCELLED if status == RunStatus.CANCELLED else RunStatus.RUNNING

@@ -1,0 +1,42 @@
+"""Internal events: what `emit` steps say, and who listens."""
+
+import asyncio
+import uuid
+from typing import Any
+
+
+from engine.core.event import Event
+from engine.core.ids import uuid7
+from engine.errors import Unavailable
+from engine.flow.execution import RECONNECT, Execution, now
+from engine.flow.record import record_event
+from engine.pipeline.spec import Step
+
+SOURCE = "internal"
+DEPTH = "x-hookwright-depth"  # header of internal events: how long the chain of emits behind it is
+MAX_DEPTH = 5  # a chain of pipelines that wake each other is cut here
+
+
+async def emit_events(execution: Execution, step: Step, emitted: list[tuple[str, Any]]) -> None:
+    """Record what a step emitted, before its own checkpoint. Its number in the step makes it count once."""
+    runtime, run = execution.runtime, execution.run
+    depth = int(run.event.headers.get(DEPTH, "0")) + 1 if run.event is not None and run.event.source == SOURCE else 1
+    for index, (type_, body) in enumerate(emitted):
+        event = Event(
+            id=uuid7(),
+            source=SOURCE,
+            type=type_,
+            received_at=now(),
+            headers={"content-type": "application/json", DEPTH: str(depth), "x-hookwright-run": str(run.id)},
+            body=execution.encode(body),
+            delivery_id=str(uuid.uuid5(run.id, f"{step.key}#{index}")),
+        )
+        bindings = runtime.deployments.current.events if depth <= MAX_DEPTH else ()
+        if depth > MAX_DEPTH:
+            runtime.log.warning("emit.cut", run_id=str(run.id), type=type_, depth=depth)
+        while True:
+            try:
+                await record_event(runtime, event, list(bindings), dedup_scope="emit")
+                break
+            except Unavailable:
+                await asyncio.sleep(RECONNECT)
