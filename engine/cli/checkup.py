@@ -6,7 +6,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ OLDEST_PYTHON = (3, 11)
 SKEW = 2.0  # seconds our clock and the database's may differ
 ROOM = 500_000_000  # bytes that should be free for the data
 EVICTION = "noeviction"
+ALL = ("python", "settings", "postgresql", "redis", "pipelines", "port")
 
 
 @dataclass(frozen=True)
@@ -31,22 +32,31 @@ class Finding:
     advice: str = ""
 
 
-async def examine(data_dir: Path | None, pipelines: Path | None) -> list[Finding]:
-    """Every check, in the order in which it makes sense to mend things. Changes nothing."""
-    findings = [_python(), _packages()]
+async def examine(data_dir: Path | None, pipelines: Path | None, only: Collection[str] = ALL) -> AsyncIterator[Finding]:
+    """The wanted checks, in the order in which it makes sense to mend things. Changes nothing."""
+    if "python" in only:
+        yield _python()
+        yield _packages()
     try:
         settings = load_settings(data_dir=data_dir, pipelines=pipelines)
         left = read_client_file(settings.data_dir)
     except ConfigurationError as error:
-        return [*findings, Finding("settings", "wrong", str(error), "mend the environment variable it names")]
-    findings.append(Finding("settings", "ok", "read from the environment"))
-    findings.append(_data_dir(settings))
-    findings += await _postgresql(settings, left)
-    findings.append(_redis(settings, left))
-    findings += _pipelines(settings)
-    findings.append(_ai())
-    findings.append(_port(settings, left))
-    return findings
+        yield Finding("settings", "wrong", str(error), "mend the environment variable it names")
+        return
+    if "settings" in only:
+        yield Finding("settings", "ok", "read from the environment")
+        yield _data_dir(settings)
+    if "postgresql" in only:
+        for finding in await _postgresql(settings, left):
+            yield finding
+    if "redis" in only:
+        yield _redis(settings, left)
+    if "pipelines" in only:
+        for finding in _pipelines(settings):
+            yield finding
+        yield _ai()
+    if "port" in only:
+        yield _port(settings, left)
 
 
 def _python() -> Finding:

@@ -1,18 +1,24 @@
 """hookwright doctor: what is wrong with this set-up, and what to do about it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from engine.cli.exits import FAILED, OK
 from engine.cli.output import BOLD, COLORS, FAINT, Json, clean, paint, print_json, say
 
+if TYPE_CHECKING:
+    from engine.cli.checkup import Finding
+
+Check = Literal["python", "settings", "postgresql", "redis", "pipelines", "port"]
+
 
 def doctor(
     *,
     data_dir: Path | None = None,
     pipelines: Path | None = None,
+    only: Annotated[list[Check] | None, Parameter(negative="")] = None,
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False,
     json: Json = False,
 ) -> int:
@@ -28,14 +34,19 @@ def doctor(
         Data directory. Default: HOOKWRIGHT_DATA_DIR, else `.hookwright`.
     pipelines
         Directory with pipeline files. Default: HOOKWRIGHT_PIPELINES, else `pipelines`.
+    only
+        Only these checks; repeat it.
     verbose
         Show also what is fine about each check.
     """
     import asyncio
 
-    from engine.cli.checkup import examine
+    from engine.cli.checkup import ALL, examine
 
-    findings = asyncio.run(examine(data_dir, pipelines))
+    async def collect() -> "list[Finding]":
+        return [finding async for finding in examine(data_dir, pipelines, only or ALL)]
+
+    findings = asyncio.run(collect())
     wrong = any(finding.state == "wrong" for finding in findings)
     if json:
         print_json(

@@ -83,7 +83,7 @@ class Installation:
 
     def run(self) -> int:
         """Look after it until Ctrl-C, SIGTERM or a set-up that cannot work; then stop it."""
-        code = self.supervisor.run()
+        code = self.supervisor.run(self.databases)
         return max(code, self.stop())
 
     def stop(self) -> int:
@@ -129,7 +129,9 @@ class Installation:
         if settings.database_url is None or settings.redis_url is None:
             from engine.embedded import start_databases
 
-            self.databases = start_databases(settings.data_dir)
+            self.databases = start_databases(
+                settings.data_dir, postgres=settings.database_url is None, valkey=settings.redis_url is None
+            )
             environment["DATABASE_URL"] = settings.database_url or self.databases.database_url
             environment["REDIS_URL"] = settings.redis_url or self.databases.redis_url
         else:

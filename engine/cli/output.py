@@ -111,8 +111,8 @@ def ago(moment: str | None) -> str:
 
     if not moment:
         return ""
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
-    return f"{format_duration(float(round(max(seconds, 0.0))))} ago"
+    seconds = max((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds(), 0.0)
+    return f"{format_duration(seconds) if seconds >= 60 else f'{seconds:.0f} s'} ago"
 
 
 def compact(value: Any, width: int = 400) -> str:

@@ -8,9 +8,10 @@ from cyclopts import Parameter
 
 from engine.cli.exits import OK
 from engine.cli.output import Json, print_json, say
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, Unavailable
 from engine.settings import Settings, load_settings
 
+AGAIN = 1.0  # seconds between attempts to reach a database that is away at the start
 Hidden = Parameter(show=False)
 
 
@@ -64,10 +65,8 @@ def worker(
 
     import uvloop
 
-    from engine.worker import run_worker
-
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run_worker(settings))
+        runner.run(_work(settings))
     return OK
 
 
@@ -91,6 +90,25 @@ def migrate(*, json: Json = False) -> int:
     else:
         say("The tables are up to date.")
     return OK
+
+
+async def _work(settings: Settings) -> None:
+    """Run the worker; while a database is away at the start, say so and try again."""
+    import asyncio
+    import signal
+
+    import structlog
+
+    from engine.worker import run_worker
+
+    while True:
+        try:
+            return await run_worker(settings)
+        except Unavailable as error:
+            structlog.get_logger("worker").warning("start.delayed", error=str(error))
+            for number in (signal.SIGINT, signal.SIGTERM):  # the worker's handlers would swallow them now
+                asyncio.get_running_loop().remove_signal_handler(number)
+            await asyncio.sleep(AGAIN)
 
 
 def _start(process: str, parent: int | None, **overrides: object) -> Settings:

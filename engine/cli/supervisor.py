@@ -19,6 +19,9 @@ TICK = 0.5  # seconds between looks at what is due
 class Databases(Protocol):
     """The bundled databases."""
 
+    def revive(self) -> list[str]:
+        """Start again what has died; the names of what that was."""
+
     def stop(self) -> None:
         """Stop both cleanly."""
 
@@ -58,13 +61,14 @@ class Supervisor:
             self._sleep(0.02)
         return False
 
-    def run(self) -> int:
-        """Look after the children until a signal comes or one of them says that the set-up is wrong; the exit code."""
+    def run(self, databases: Databases | None) -> int:
+        """Look after everything until a signal comes or a child says that the set-up is wrong; the exit code."""
         while self.asked is None:
-            broken = self._broken()
-            if broken is not None:
+            if self._broken() is not None:
                 return SETUP
             self._look_after()
+            if databases is not None and (names := databases.revive()):
+                note(f"hookwright: {' and '.join(names)} had died and was started again")
             self._sleep(TICK)
         return OK
 

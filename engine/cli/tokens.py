@@ -14,6 +14,7 @@ from engine.cli.output import FAINT, Json, ago, clean, note, paint, print_json, 
 from engine.errors import ConfigurationError
 from engine.settings import load_settings
 
+KIND = "token"  # not sessions of browsers, nor sign-in links
 DataDir = Annotated[Path | None, Parameter(help="Data directory of the running `hookwright up`.")]
 
 
@@ -37,7 +38,7 @@ def create(name: str, /, *, expires: str | None = None, data_dir: DataDir = None
         end = datetime.now(UTC) + timedelta(seconds=parse_duration(expires)) if expires else None
     except (ValueError, OverflowError) as error:
         raise WrongUsage(f"--expires: {error}") from None
-    token = _with_store(data_dir, lambda store: store.create_api_key(name, "api", end))
+    token = _with_store(data_dir, lambda store: store.create_api_key(name, KIND, end))
     if json:
         print_json({"name": name, "token": token, "expires_at": end})
     else:
@@ -55,7 +56,7 @@ def list_tokens(*, data_dir: DataDir = None, json: Json = False) -> int:
     rows = [
         {"id": str(key.id), "name": key.name, "created_at": _iso(key.created_at), "expires_at": _iso(key.expires_at)}
         for key in keys
-        if key.kind == "api"
+        if key.kind == KIND
     ]
     if json:
         print_json({"items": rows})

@@ -89,7 +89,7 @@ async def _prepare(database_url: str, token: str, *, migrate: bool) -> dict[str,
     database = await store.connect(database_url, pool_size=1)
     try:
         if not token or await database.find_api_key(token) is None:
-            token = await database.create_api_key("up", "api", None)
+            token = await database.create_api_key("up", "token", None)
         code = await database.create_api_key("up", "login", datetime.now(UTC) + SIGN_IN)
     finally:
         await database.close()
