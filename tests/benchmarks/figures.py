@@ -1,0 +1,101 @@
+"""What is measured, what it is divided by, and what it should reach."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["strives", "reached", "missed", ""]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table. Targets are for the ratio if there are floors, unless `absolute`; else for the value."""
+
+    key: str
+    title: str
+    unit: str
+    floors: tuple[str, ...] = ()  # keys of other values; their sum divides
+    reach: float | None = None
+    strive: float | None = None
+    more: bool = True  # more is better
+    absolute: bool = False
+
+    def ratio(self, values: dict[str, float]) -> float | None:
+        """The figure over its floors; None if there are none, or one was not measured."""
+        if not self.floors or any(floor not in values for floor in self.floors):
+            return None
+        return values[self.key] / sum(values[floor] for floor in self.floors)
+
+    def verdict(self, values: dict[str, float]) -> Verdict:
+        """How it compares with what it should reach; empty if there is no target or no floor."""
+        judged = values[self.key] if self.absolute or not self.floors else self.ratio(values)
+        if judged is None or self.reach is None:
+            return ""
+        if self.strive is not None and self._meets(judged, self.strive):
+            return "strives"
+        return "reached" if self._meets(judged, self.reach) else "missed"
+
+    def _meets(self, value: float, target: float) -> bool:
+        return value >= target if self.more else value <= target
+
+
+FLOORS = (
+    Figure("floor.web", "Litestar route that only checks the HMAC, 32 connections", "/s"),
+    Figure("floor.commit", "one PostgreSQL commit", "ms", more=False),
+    Figure("floor.jobs", "SAQ as it comes, no-op jobs, one process", "/s"),
+    Figure("floor.posts", "the steps' HTTP client, bare POSTs, 32 at once", "/s"),
+    Figure("floor.post", "the same, one at a time", "ms", more=False),
+    Figure("floor.insert_cpu", "PostgreSQL CPU of one INSERT per request", "ms", more=False),
+)
+
+FIGURES = (
+    Figure("w1.acks", "W1 acknowledged, durable, signed, 32 connections", "/s", ("floor.web",), 0.6, 1.0),
+    Figure("w1.p99", "W1 p99 at 20/s", "ms", ("floor.commit",), 4, 2, more=False),
+    Figure("w1.cpu", "W1 PostgreSQL CPU per acknowledgement", "ms", ("floor.insert_cpu",), 0.25, 0.17, more=False),
+    Figure("w2.full", "W2 from a full queue, one worker", "runs/s", ("floor.jobs",), 1.2, 3),
+    Figure("w2.burst", "W2 burst, ingest included", "runs/s", ("floor.jobs",), 0.8, 1.4),
+    Figure(
+        "w2.p50", "W2 end to end at 20/s, p50", "ms", ("floor.commit", "floor.post"), 9, 5, more=False, absolute=True
+    ),
+    Figure("w2.p99", "W2 end to end at 20/s, p99", "ms", more=False),
+    Figure("w2.two", "W2 from a full queue, two workers", "runs/s", ("w2.full",), 1.4, 1.8),
+    Figure("w2.awaited", "W2 from a full queue, every step awaited", "runs/s", ("floor.posts",), 0.4, 0.5),
+    Figure("w3.chain", "W3 40 tiny effect steps in one run, per step", "ms", ("floor.commit",), 2, 1.2, more=False),
+    Figure("w3.pure", "W3 100 runs of 10 no-op pure steps", "steps/s", (), 3000, 10000),
+    Figure("w3.overhead", "W3 32 runs of no-op effect steps at once, per step", "ms", (), 0.35, 0.25, more=False),
+    Figure("w4.memory", "W4 memory of everything at idle (PSS)", "MB", (), 300, 200, more=False),
+    Figure("w4.start", "W4 warm start to first accepted webhook", "s", (), 4, 2, more=False),
+)
+
+NOTES = (
+    Figure("w1.p50_full", "W1 p50 at 32 connections", "ms", more=False),
+    Figure("w1.p99_full", "W1 p99 at 32 connections", "ms", more=False),
+    Figure("w1.p50", "W1 p50 at 20/s", "ms", more=False),
+    Figure("w1.api_cpu", "W1 API CPU per acknowledgement", "ms", more=False),
+    Figure("w1.valkey_cpu", "W1 Valkey CPU per acknowledgement", "ms", more=False),
+    Figure("w2.ack_p99", "W2 acknowledgement at 20/s, p99", "ms", more=False),
+    Figure("w2.burst_acks", "W2 burst, acknowledged", "/s"),
+    Figure("w2.worker_cpu", "W2 worker CPU per run", "ms", more=False),
+    Figure("w2.postgresql_cpu", "W2 PostgreSQL CPU per run (without ingest)", "ms", more=False),
+    Figure("w2.valkey_cpu", "W2 Valkey CPU per run (without ingest)", "ms", more=False),
+    Figure("w3.chain_cold", "W3 the first such run after a start, per step", "ms", more=False),
+    Figure("w4.api", "W4 API", "MB", more=False),
+    Figure("w4.worker", "W4 worker", "MB", more=False),
+    Figure("w4.postgresql", "W4 PostgreSQL", "MB", more=False),
+    Figure("w4.valkey", "W4 Valkey", "MB", more=False),
+    Figure("w4.parent", "W4 the parent process", "MB", more=False),
+    Figure("w4.first_start", "W4 the very first start to first accepted webhook", "s", more=False),
+)
+
+FILLED = ("w1.acks", "w1.p99", "w2.full", "w2.burst", "w2.p50", "w2.p99", "w3.chain", "w3.pure", "w3.overhead")
+
+
+def filled(rows: int) -> tuple[Figure, ...]:
+    """The same with so many runs in the tables, divided by the values with empty ones."""
+    names = {figure.key: figure for figure in FIGURES}
+    found = []
+    for key in FILLED:
+        figure = names[key]
+        reach, strive = (0.8, 0.95) if figure.more else (1 / 0.8, 1 / 0.95)
+        title = f"{figure.title}, {rows:,} runs stored"
+        found.append(Figure(f"rows.{key}", title, figure.unit, (key,), reach, strive, figure.more))
+    return tuple(found)

@@ -1,0 +1,55 @@
+"""The pipelines of the common workload, written as files for the processes to load."""
+
+from pathlib import Path
+
+SECRET_NAME = "BENCH"
+SECRET = "bench-secret-0123456789abcdef"
+
+TRIGGER = """\
+id: {id}
+triggers:
+  - uses: github.webhook
+    with: {{path: {id}, secret: "${{{{ secrets.BENCH }}}}", events: [issues]}}
+    if: event.body.action == 'opened'
+"""
+
+# W2: take id, time and title from the body; POST them; record the result.
+SEND = """\
+steps:
+  - id: take
+    uses: {keep}
+    with:
+      id: ${{{{ event.body.id }}}}
+      t: ${{{{ event.body.t }}}}
+      title: ${{{{ event.body.title }}}}
+  - id: send
+    uses: http.request
+    with:
+      method: POST
+      url: {url}
+      json: ${{{{ steps.take.output }}}}
+  - id: record
+    uses: {keep}
+    with:
+      id: ${{{{ steps.take.output.id }}}}
+      status: ${{{{ steps.send.output.status }}}}
+"""
+
+
+def write_pipelines(directory: Path, sink: str) -> None:
+    """One file for each path under /hooks."""
+    directory.mkdir()
+    texts = {
+        "bench": SEND.format(keep="value", url=sink),
+        "awaited": SEND.format(keep="bench.keep", url=sink),
+        "chain": steps("bench.tiny", 40),
+        "pure": steps("bench.pure", 10),
+        "effects": steps("bench.effect", 20),
+    }
+    for name, text in texts.items():
+        (directory / f"{name}.yaml").write_text(TRIGGER.format(id=name) + text)
+
+
+def steps(uses: str, count: int) -> str:
+    """So many steps of one type."""
+    return "steps:\n" + "".join(f"  - uses: {uses}\n" for _ in range(count))
