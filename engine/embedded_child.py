@@ -34,10 +34,10 @@ def become_nobody(program: str) -> None:
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)
-    if not os.access(program, os.X_OK) or not os.access(".", os.W_OK | os.X_OK):
-        blocked = os.getcwd() if os.access(program, os.X_OK) else program
-        sys.stderr.write(f"the user `nobody` cannot reach {blocked}\n")
-        os._exit(UNREACHABLE)
+    for path, rights in ((program, os.X_OK), (os.getcwd(), os.W_OK | os.X_OK)):
+        if not os.access(path, rights):
+            sys.stderr.write(f"the user `nobody` cannot reach {path}\n")
+            os._exit(UNREACHABLE)
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal), 0, 0, 0)  # after the change of uid, which clears it
         if os.getppid() != int(parent):
             os._exit(1)  # it died before we asked
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 - our own program
 
 
 if __name__ == "__main__":

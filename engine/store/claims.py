@@ -172,7 +172,7 @@ class Claims:
         self._doubtful: dict[UUID, set[UUID]] = {}  # worker -> runs of claims whose result is unknown
         self._claiming = asyncio.Lock()
         self._leading = -1  # generation of the connection that has the leader's lock
-        self.checkpoint_writer: GroupWriter[CheckpointRecord, bool] = GroupWriter(self._commit, sorter=_sorter)
+        self.checkpoint_writer: GroupWriter[CheckpointRecord, bool] = GroupWriter(self._commit_turns, sorter=_sorter)
 
     async def claim(self, run_ids: Sequence[UUID], worker_id: UUID, limit: int) -> list[ClaimedRun]:
         """Take those of the runs that are due and held by nobody, at most `limit`, and return all they need."""
@@ -214,7 +214,7 @@ class Claims:
         """Write it with the next commit; nobody waits for it. It never overtakes a record of the same run."""
         self.checkpoint_writer.submit_later(record)
 
-    async def _commit(self, records: Sequence[CheckpointRecord]) -> list[bool]:
+    async def _commit_turns(self, records: Sequence[CheckpointRecord]) -> list[bool]:
         merged: dict[UUID, _Turn] = {}
         for record in records:
             turn = merged.get(record.run_id)
@@ -264,7 +264,7 @@ class Claims:
         return [row["id"] for row in await self._leasing.fetch(DUE_UNRUNG, older_than, limit, now)]
 
     async def request_cancel(self, run_id: UUID) -> str | None:
-        """`cancelled` if nobody held it, `running` if its holder will be told, `finished` if too late, None: no such run."""
+        """`cancelled`: nobody held it. `running`: its holder will be told. `finished`: too late. None: no such run."""
         rows = await self._leasing.fetch(REQUEST_CANCEL, run_id, self._slot)
         if rows:
             return str(rows[0]["status"])

@@ -77,7 +77,7 @@ class Ingest:
 
     def __init__(self, database_url: str) -> None:
         self._ingesting = Held(database_url)
-        self.ingest_writer: GroupWriter[IngestRecord, Ingested] = GroupWriter(self._commit)
+        self.ingest_writer: GroupWriter[IngestRecord, Ingested] = GroupWriter(self._commit_records)
 
     async def ingest(self, record: IngestRecord) -> Ingested:
         """Commit it. A duplicate writes nothing and returns the first one's event and runs.
@@ -88,7 +88,7 @@ class Ingest:
         """
         return await self.ingest_writer.submit(record)
 
-    async def _commit(self, records: Sequence[IngestRecord]) -> list[Ingested | HookwrightError]:
+    async def _commit_records(self, records: Sequence[IngestRecord]) -> list[Ingested | HookwrightError]:
         row = (await self._ingesting.fetch(STATEMENT, *_columns(records)))[0]
         events, runs = set(row["events"]), set(row["runs"])
         answers: list[Ingested | HookwrightError | None] = []
@@ -222,8 +222,8 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
         first = uuid7().int
         for number, decision in enumerate(record.decisions):
             decisions.append((
-                UUID(int=first + number), event_id, decision.pipeline, decision.trigger, decision.matched, decision.reason,
-                msgspec.json.encode(decision.detail), guarded,
+                UUID(int=first + number), event_id, decision.pipeline, decision.trigger, decision.matched,
+                decision.reason, msgspec.json.encode(decision.detail), guarded,
             ))  # fmt: skip
     return [*_turned(dedups, 3), *_turned(events, 13), *_turned(runs, 12), *_turned(decisions, 8)]
 

@@ -1,5 +1,6 @@
 """API keys, sessions and one-time sign-in codes: the database knows only hashes."""
 
+import contextlib
 import hashlib
 import secrets
 from datetime import UTC, datetime
@@ -45,10 +46,8 @@ class Keys:
         """Forget a key, given by its token or its id; whether there was one."""
         key = tables.ApiKey
         condition = key.hash == _hash(token)
-        try:
+        with contextlib.suppress(ValueError):
             condition = key.id == UUID(token)
-        except ValueError:
-            pass
         return bool(await self._database.run(key.delete().where(condition).returning(key.id)))
 
     async def list_api_keys(self) -> list[ApiKeyRow]:

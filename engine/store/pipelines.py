@@ -68,7 +68,7 @@ class Pipelines:
         return str((await self._database.fetch(REVISION))[0]["revision"])
 
     async def sync_schedules(self, entries: Sequence[tuple[str, str, str, datetime]]) -> None:
-        """Make the schedules be exactly these (pipeline, trigger, spec, next_at); one whose spec stays keeps its time."""
+        """The schedules are exactly these (pipeline, trigger, spec, next_at); one whose spec stays keeps its time."""
         columns = [list(column) for column in zip(*entries, strict=True)] if entries else [[], [], [], []]
         await self._database.fetch(SYNC_SCHEDULES, *columns)
 

@@ -107,7 +107,7 @@ class GroupWriter(Generic[R, T]):
             self._waiting.extendleft(reversed(kept[-KEPT:] if len(self._waiting) < KEPT else []))
             _answer(batch, [error] * len(batch))
             return False
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, its caller must hear of it
             if len(batch) == 1:
                 _answer(batch, [_blame(error)])
                 return True
