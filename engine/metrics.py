@@ -6,6 +6,9 @@ Counters are of this process; gauges about runs are of the whole installation, s
 from prometheus_client import Counter, Gauge
 
 REQUESTS = Counter("hookwright_requests", "HTTP requests except deliveries.", ["method", "route", "status"])
+RECEIVED = Counter("hookwright_deliveries", "Deliveries stored as events.", ["source"])
+DUPLICATES = Counter("hookwright_duplicates", "Deliveries that had been received before.", ["source"])
+REFUSED = Counter("hookwright_refused", "Deliveries that were refused.", ["reason"])
 UP = Gauge("hookwright_up", "1 if this dependency answered at the last scrape.", ["dependency"])
 RUNS = Gauge("hookwright_runs", "Open runs now.", ["status"])
 ENDED = Gauge("hookwright_runs_ended_24h", "Runs made in the last 24 hours that have ended.", ["status"])

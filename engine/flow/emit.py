@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from typing import Any
 
-
 from engine.core.event import Event
 from engine.core.ids import uuid7
 from engine.errors import Unavailable

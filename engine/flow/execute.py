@@ -78,10 +78,10 @@ async def execute(execution: Execution, call: Call, *, attempt: int) -> Done:
     except Stop as stop:
         return Done(Stopped(stop.message, stop.output), context.emitted)
     except StepError as problem:
-        error = ErrorInfo(
+        info = ErrorInfo(
             type=problem.type, message=problem.message, step=step.id or step.key, attempt=attempt, data=problem.data
         )
-        return Done(Failed(error, retryable=problem.retryable, after=problem.after, usage=context.used or None))
+        return Done(Failed(info, retryable=problem.retryable, after=problem.after, usage=context.used or None))
     except TimeoutError:
         if not expiry.expired():
             return failed("timeout", f"{step.uses} ran into a time-out of its own", retryable=True, timed_out=True)

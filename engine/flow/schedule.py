@@ -1,6 +1,7 @@
 """Schedules: a tick is an event with a unique key, so any number of schedulers lose none and double none."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from engine.core.cron import next_tick
 from engine.core.event import Event
@@ -42,7 +43,9 @@ async def fire_due(runtime: Runtime, moment: datetime | None = None) -> int:
 
 def due_ticks(binding: Binding, first: datetime, moment: datetime) -> tuple[list[datetime], datetime]:
     """The ticks to run now and the next one to wait for. `catch_up` decides about those that were missed."""
-    config, ticks, tick = binding.config, [], first
+    config: Any = binding.config
+    ticks: list[datetime] = []
+    tick = first
     while tick <= moment and len(ticks) <= MOST:
         ticks.append(tick)
         tick = next_tick(config.cron, config.timezone, tick)

@@ -29,7 +29,7 @@ class Observers:
         self._backlog: deque[tuple[str, dict[str, Any]]] = deque(maxlen=BACKLOG)
         self._telling: asyncio.Task[None] | None = None
 
-    def notify(self, event: str, **facts: Any) -> None:
+    def notify(self, event: str, /, **facts: Any) -> None:
         """Tell the observers of this event, in the background and in order. Costs nothing if there are none."""
         if not getattr(self, event):
             return
@@ -39,7 +39,7 @@ class Observers:
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._drain())
 
-    async def tell(self, event: str, **facts: Any) -> None:
+    async def tell(self, event: str, /, **facts: Any) -> None:
         """Walk the observers of this event now. Exceptions are logged, never raised."""
         for plugin, function in getattr(self, event):
             try:
