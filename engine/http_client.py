@@ -26,6 +26,19 @@ DNS_TTL = 30  # seconds a resolved and checked address is used
 MAX_RESPONSE = 10_000_000  # bytes after decompression, unless the request says otherwise
 USER_AGENT = f"hookwright/{__version__}"
 UNUSUAL = ("cookies", "data", "files", "json", "params")  # arguments that httpx itself shall deal with
+MAX_REDIRECTS = 10
+HARMLESS = frozenset(  # request headers that may go to another origin
+    (
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+    )
+)
 BODIED = ("PATCH", "POST", "PUT")  # methods that state a length even if there is no body
 
 
@@ -94,9 +107,11 @@ class Client(httpx.AsyncClient):
         follow_redirects: Any = httpx.USE_CLIENT_DEFAULT,
     ) -> httpx.Response:
         """As httpx.AsyncClient.send()."""
+        if follow_redirects is True:
+            return await self._follow(request, stream=stream, auth=auth)
         plain = auth is None or (auth is httpx.USE_CLIENT_DEFAULT and not request.url.userinfo)
-        if not plain or follow_redirects is True or self.is_closed or any(self.event_hooks.values()):
-            return await super().send(request, stream=stream, auth=auth, follow_redirects=follow_redirects)
+        if not plain or self.is_closed or any(self.event_hooks.values()):
+            return await super().send(request, stream=stream, auth=auth, follow_redirects=False)
         started = time.perf_counter()
         response = await self._checked.handle_async_request(request)
         if not stream:
@@ -107,6 +122,27 @@ class Client(httpx.AsyncClient):
                 raise
         response.elapsed = timedelta(seconds=time.perf_counter() - started)
         return response
+
+    async def _follow(self, request: httpx.Request, *, stream: bool, auth: Any) -> httpx.Response:
+        """Go where redirects point. Another origin gets none of the headers that may hold a key.
+
+        httpx itself takes away `Authorization` only.
+        """
+        history: list[httpx.Response] = []
+        while True:
+            response = await super().send(request, stream=stream, auth=auth, follow_redirects=False)
+            response.history = list(history)
+            following = response.next_request
+            if following is None:
+                return response
+            await response.aclose()
+            if len(history) >= MAX_REDIRECTS:
+                raise httpx.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects", request=request)
+            if not _same_origin(request.url, following.url):
+                for name in [name for name in following.headers if name not in HARMLESS]:
+                    del following.headers[name]
+            history.append(response)
+            request, auth = following, None
 
 
 class LimitedResponse(httpx.Response):
@@ -281,7 +317,15 @@ def _target(url: httpx.URL) -> yarl.URL:
     """The same URL for aiohttp, not encoded again."""
     if url.scheme not in ("http", "https"):
         raise httpx.UnsupportedProtocol(f"{url.scheme or 'a URL without scheme'} is not http or https")
+    if "%" in url.host:
+        raise httpx.UnsupportedProtocol(f"{url.host!r} is not the name of a host")
     return yarl.URL(str(url.copy_with(fragment=None)), encoded=True)
+
+
+def _same_origin(first: httpx.URL, second: httpx.URL) -> bool:
+    """Same scheme, host and port, or the step from http to https on their usual ports."""
+    upgrade = first.scheme == "http" and second.scheme == "https" and first.port is None and second.port is None
+    return first.host == second.host and (upgrade or (first.scheme, first.port) == (second.scheme, second.port))
 
 
 def _translated(error: BaseException) -> httpx.TransportError:
