@@ -1,6 +1,7 @@
 """Run one step the way the engine does: validate `with`, call the function in its time, check the output."""
 
 import asyncio
+import functools
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -9,7 +10,7 @@ import httpx
 import msgspec
 import structlog
 
-from engine.core.catalog import StepType
+from engine.core.catalog import Catalog, StepType
 from engine.core.ids import uuid7
 from engine.http_client import create_client
 from engine.plugin import Cache, Documents, StepContext, WholeConfig
@@ -47,7 +48,9 @@ async def run_step(
     "ai.base_url". Cache and documents live in memory unless given. http: None makes a client for this call that may
     reach this machine and public addresses.
     """
-    type_ = uses if isinstance(uses, StepType) else load_catalog(extra=plugins).catalog.steps[uses]
+    given = tuple(plugins)
+    catalog = load_catalog(extra=given).catalog if given else _installed()
+    type_ = uses if isinstance(uses, StepType) else catalog.steps[uses]
     config = make_config(type_, with_)
     limit = timeout or type_.timeout or 300.0
     async with AsyncExitStack() as stack:
@@ -75,3 +78,8 @@ def make_config(type_: StepType, with_: Any) -> Any:
     """The validated `with`. msgspec.ValidationError if it does not fit."""
     plain = {"value": with_} if issubclass(type_.config, WholeConfig) else {} if with_ is None else with_
     return msgspec.convert(plain, type_.config, strict=True)
+
+
+@functools.cache
+def _installed() -> Catalog:
+    return load_catalog().catalog

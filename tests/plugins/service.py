@@ -86,7 +86,8 @@ class Downstream:
         response = web.StreamResponse(status=reply.status, headers=headers)
         response.content_length = len(body) + reply.short
         await response.prepare(request)
-        await response.write(body)
+        if request.method != "HEAD":
+            await response.write(body)
         if reply.short:
             assert request.transport is not None
             request.transport.close()
