@@ -64,9 +64,6 @@ def check(
 
 def read_files(paths: list[Path]) -> Any:
     """The Report on all pipeline files in these places. ConfigurationError if a place does not exist."""
-    from engine.pipeline.check import check_files
-    from engine.plugin.host import load_catalog
-
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -75,6 +72,9 @@ def read_files(paths: list[Path]) -> Any:
             files.append(path)
         else:
             raise WrongUsage(f"there is no file or directory {path}")
+    from engine.pipeline.check import check_files
+    from engine.plugin.host import load_catalog
+
     return check_files(files, load_catalog().catalog, root=find_root(paths[0]))
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from engine.cli.exits import OK
+from engine.cli.output import Json, note, print_json_line
 from engine.settings import load_options, load_secrets
 
 NAME = re.compile(r"\bsecrets\.([A-Za-z_][A-Za-z0-9_]*)")
@@ -22,6 +23,7 @@ def dev_ai(
     *,
     host: str = "127.0.0.1",
     port: int = 8090,
+    json: Json = False,
     fd: Annotated[int | None, Parameter(show=False)] = None,
     parent: Annotated[int | None, Parameter(show=False)] = None,
 ) -> int:
@@ -46,12 +48,15 @@ def dev_ai(
     import socket
 
     from engine.cli.listening import listen
-    from engine.cli.output import note
     from engine.dev_ai import serve
 
     listener = socket.socket(fileno=fd) if fd is not None else listen(host, port)
     if fd is None:
-        note(f"AI stand-in (for development, not a model): http://{host}:{listener.getsockname()[1]}/v1")
+        base_url = f"http://{host}:{listener.getsockname()[1]}/v1"
+        if json:
+            print_json_line({"base_url": base_url, "stand_in": True})
+        else:
+            note(f"AI stand-in (for development, not a model): {base_url}")
     asyncio.run(serve(listener))
     return OK
 

@@ -238,6 +238,17 @@ class Installation:
             ),
         )
 
+    def describe(self) -> dict[str, object]:
+        """What a program wants to know about it."""
+        return {
+            "url": self.url,
+            "token": self.token,
+            "sign_in": f"{self.url}/login?code={self.sign_in}",
+            "ai_stand_in": self.stand_in,
+            "data_dir": str(self.settings.data_dir),
+            "pid": os.getpid(),
+        }
+
     def example(self) -> list[str]:
         """Lines to try, with a real signature, for the first webhook there is; none if there is none."""
         answer = subprocess.run(

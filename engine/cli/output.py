@@ -93,7 +93,7 @@ def table(rows: Iterable[Sequence[Any]], head: Sequence[str], *, status: int | N
             _aligned(before, widths, last=False),
             paint(word.ljust(widths[status] * bool(after)), COLORS.get(word, "")),
         ]
-        say("".join(parts) + (("  " + _aligned(after, widths[status + 1 :])) if after else ""))
+        say(("".join(parts) + (("  " + _aligned(after, widths[status + 1 :])) if after else "")).rstrip())
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int], *, last: bool = True) -> str:

@@ -13,6 +13,7 @@ from engine.settings import Settings, load_settings
 
 AGAIN = 1.0  # seconds between attempts to reach a database that is away at the start
 Hidden = Parameter(show=False)
+JsonLog = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Log in JSON.")]
 
 
 def api(
@@ -20,6 +21,7 @@ def api(
     host: str | None = None,
     port: int | None = None,
     pipelines: Path | None = None,
+    json: JsonLog = False,
     fd: Annotated[int | None, Hidden] = None,
     parent: Annotated[int | None, Hidden] = None,
 ) -> int:
@@ -38,7 +40,7 @@ def api(
     pipelines
         Directory with pipeline files. Default: HOOKWRIGHT_PIPELINES, else `pipelines`.
     """
-    settings = _start("api", parent, host=host, port=port, pipelines=pipelines)
+    settings = _start("api", parent, host=host, port=port, pipelines=pipelines, log_format="json" if json else None)
     from engine.cli.server import serve
 
     return serve(settings, fd)
@@ -47,6 +49,7 @@ def api(
 def worker(
     *,
     concurrency: int | None = None,
+    json: JsonLog = False,
     parent: Annotated[int | None, Hidden] = None,
 ) -> int:
     """Run one worker process: executes runs. SIGTERM drains it.
@@ -60,7 +63,7 @@ def worker(
     concurrency
         Runs at the same time. Default: HOOKWRIGHT_CONCURRENCY, else 100.
     """
-    settings = _start("worker", parent, concurrency=concurrency)
+    settings = _start("worker", parent, concurrency=concurrency, log_format="json" if json else None)
     import asyncio
 
     import uvloop

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from engine.cli.children import follow_parent
 from engine.cli.exits import OK, WrongUsage
-from engine.cli.output import BOLD, CYAN, FAINT, paint, print_json_line, say
+from engine.cli.output import BOLD, CYAN, FAINT, note, paint, print_json_line, say
 from engine.settings import load_settings
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def up(
     workers: int = 1,
     pipelines: Path | None = None,
     ai: Annotated[bool, Parameter(name="--dev-ai", negative="--no-dev-ai")] = True,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     with_parent: Annotated[bool, Parameter(name="--with-parent", negative="", show=False)] = False,
 ) -> int:
     """Start everything on this machine and stay; Ctrl-C stops it.
@@ -52,6 +53,8 @@ def up(
         Directory with pipeline files. Default: HOOKWRIGHT_PIPELINES, else `pipelines`.
     ai
         Start the stand-in for an AI provider when no base URL and no key is configured.
+    json
+        Print one line of JSON on standard output once it is ready; progress goes to standard error.
     """
     began = time.monotonic()
     if with_parent:
@@ -63,10 +66,13 @@ def up(
         raise WrongUsage("--workers: between 1 and 64")
     from engine.cli.installation import Installation
 
-    with Installation(settings, workers=workers, ai=ai, say=_step(began)) as installation:
+    with Installation(settings, workers=workers, ai=ai, say=_step(began, note if json else say)) as installation:
         if not installation.start():
             return installation.stop()
-        _greet(installation, time.monotonic() - began)
+        if json:
+            print_json_line(installation.describe())
+        else:
+            _greet(installation, time.monotonic() - began)
         return installation.run()
 
 
@@ -96,11 +102,11 @@ async def _prepare(database_url: str, token: str, *, migrate: bool) -> dict[str,
     return {"token": token, "code": code, "migrated": migrate}
 
 
-def _step(began: float) -> Callable[[str], None]:
+def _step(began: float, write: Callable[[str], None]) -> Callable[[str], None]:
     """Says what is done and how long it has taken since the start."""
 
     def tell(text: str) -> None:
-        say(f"{paint(f'{time.monotonic() - began:6.2f} s', FAINT)}  {text}")
+        write(f"{paint(f'{time.monotonic() - began:6.2f} s', FAINT)}  {text}")
 
     return tell
 

@@ -113,4 +113,4 @@ def check_command(app: App, words: list[str], where: str) -> None:
         return
     words = [word.replace("<id>", "id") for word in words]
     app.parse_args(words, print_error=False, exit_on_error=False)
-    assert words[0] in {name for name in app}, f"{where}: hookwright {' '.join(words)}"
+    assert words[0] in set(app), f"{where}: hookwright {' '.join(words)}"
