@@ -41,16 +41,19 @@ class Figure:
 FLOORS = (
     Figure("floor.web", "Litestar route that only checks the HMAC, 32 connections", "/s"),
     Figure("floor.commit", "one PostgreSQL commit", "ms", more=False),
+    Figure("floor.calm_p50", "the same at 20/s, p50", "ms", more=False),
+    Figure("floor.calm_p99", "the same at 20/s, p99", "ms", more=False),
     Figure("floor.jobs", "SAQ as it comes, no-op jobs, one process", "/s"),
     Figure("floor.posts", "the steps' HTTP client, bare POSTs, 32 at once", "/s"),
     Figure("floor.post", "the same, one at a time", "ms", more=False),
-    Figure("floor.insert_cpu", "PostgreSQL CPU of one INSERT per request", "ms", more=False),
+    Figure("floor.rows_cpu", "PostgreSQL CPU, a delivery's rows in one INSERT per request", "ms", more=False),
+    Figure("floor.insert_cpu", "PostgreSQL CPU, a single row in one INSERT per request", "ms", more=False),
 )
 
 FIGURES = (
     Figure("w1.acks", "W1 acknowledged, durable, signed, 32 connections", "/s", ("floor.web",), 0.6, 1.0),
     Figure("w1.p99", "W1 p99 at 20/s", "ms", ("floor.commit",), 4, 2, more=False),
-    Figure("w1.cpu", "W1 PostgreSQL CPU per acknowledgement", "ms", ("floor.insert_cpu",), 0.25, 0.17, more=False),
+    Figure("w1.cpu", "W1 PostgreSQL CPU per acknowledgement", "ms", ("floor.rows_cpu",), 0.25, 0.17, more=False),
     Figure("w2.full", "W2 from a full queue, one worker", "runs/s", ("floor.jobs",), 1.2, 3),
     Figure("w2.burst", "W2 burst, ingest included", "runs/s", ("floor.jobs",), 0.8, 1.4),
     Figure(

@@ -49,6 +49,7 @@ class Site:
             install_plugin(self.directory / "site")
             write_pipelines(self.directory / "pipelines", f"http://127.0.0.1:{self.sink_port}/effect")
             self.engine_env = self.env | self._settings()
+            self._migrate()
             self._stack = stack.pop_all()
         return self
 
@@ -68,11 +69,12 @@ class Site:
 
     # Processes
 
+    def _migrate(self) -> None:
+        command = [sys.executable, "-m", "engine", "migrate"]
+        subprocess.run(command, env=self.engine_env, check=True, stdout=self._log, cwd=ROOT)
+
     def start_api(self) -> None:
-        """Migrate, start the API and wait until it is ready."""
-        subprocess.run(
-            [sys.executable, "-m", "engine", "migrate"], env=self.engine_env, check=True, stdout=self._log, cwd=ROOT
-        )
+        """Start the API and wait until it is ready."""
         self.port = free_port()
         self._api = start("engine", "api", "--port", self.port, log=self._log, env=self.engine_env)
         deadline = time.monotonic() + START
