@@ -32,9 +32,10 @@ $(STAMP): constraints.txt pyproject.toml
 		echo "[1/3] Making $(VENV) with $$("$(PYTHON)" --version)"; "$(PYTHON)" -m venv --clear $(VENV); \
 	else echo "[1/3] $(VENV) is there"; fi
 	@echo "[2/3] Installing $$(grep -c '==' constraints.txt) pinned packages (a minute the first time)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --progress-bar off -r constraints.txt \
-		| { grep -v '^Requirement already satisfied' || true; } \
-		| awk '/^(Collecting|Ignoring|  )/ { next } { print "      " substr($$0, 1, 150); fflush() }'
+	@PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps \
+		--progress-bar off -r constraints.txt \
+		| awk '/^Collecting|^Processing/ { if (++n % 20 == 0) print "      " n " fetched" } \
+			/^Installing collected/ { print "      unpacking" } { fflush() }'
 	@echo '[3/3] Installing Hookwright itself, editable'
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $(STAMP); echo 'Done. Next: make up'
