@@ -13,6 +13,7 @@ from engine.core.ids import uuid7
 from engine.core.run import RunStatus
 from engine.errors import Unavailable
 from engine.store.connection import Held
+from engine.store.database import as_row
 from engine.store.events import event_of
 from engine.store.rows import AttemptRow, CheckpointRecord, ClaimedRun, HeartbeatReply, RunUpdate, StoredAttempt
 from engine.store.writer import GroupWriter
@@ -133,15 +134,18 @@ with dead as (
 select id from freed order by id
 """
 DUE_UNRUNG = """
-update run set rung_at = now() where id in (
-    (select id from run where status in ('queued', 'waiting') and rung_at is null
-        and due_at <= coalesce($3::timestamptz, now()) order by due_at limit $2 for update skip locked)
-    union all
-    (select id from run where status in ('queued', 'waiting') and rung_at is not null
-        and rung_at < coalesce($3::timestamptz, now()) - make_interval(secs => $1)
-        and due_at <= coalesce($3::timestamptz, now())
-        order by rung_at limit $2 for update skip locked)
-) returning id
+with moment as (
+    select coalesce($3::timestamptz, now()) as at
+), unrung as (
+    select id from run where status in ('queued', 'waiting') and rung_at is null and due_at <= (select at from moment)
+    order by due_at limit $2 for update skip locked
+), lost as (
+    select id from run where status in ('queued', 'waiting') and rung_at is not null
+        and rung_at < (select at from moment) - make_interval(secs => $1) and due_at <= (select at from moment)
+    order by rung_at limit $2 for update skip locked
+)
+update run set rung_at = now()
+where id in (select id from unrung union all select id from lost limit $2) returning id
 """
 REQUEST_CANCEL = """
 with asked as (
@@ -168,7 +172,7 @@ class Claims:
         self._leasing = Held(database_url)
         self._checkpointing = Held(database_url)
         self._slot = secrets.randbelow(SLOTS)
-        self._held: set[UUID] = set()  # runs that this process holds, as far as it knows
+        self._held: dict[UUID, UUID] = {}  # run -> worker: what this process holds, as far as it knows
         self._doubtful: dict[UUID, set[UUID]] = {}  # worker -> runs of claims whose result is unknown
         self._claiming = asyncio.Lock()
         self._leading = -1  # generation of the connection that has the leader's lock
@@ -178,18 +182,18 @@ class Claims:
         """Take those of the runs that are due and held by nobody, at most `limit`, and return all they need."""
         async with self._claiming:
             await self._settle()
-            wanted = set(run_ids) - self._held
             try:
-                rows = await self._leasing.fetch(CLAIM, list(wanted), worker_id, limit)
+                rows = await self._leasing.fetch(CLAIM, list(run_ids), worker_id, limit)
                 later = [row["id"] for row in rows if row["turn"] > 1]
                 attempts: dict[UUID, list[StoredAttempt]] = {}
                 for row in await self._leasing.fetch(ATTEMPTS, later) if later else ():
                     values = dict(row)
-                    attempts.setdefault(values.pop("run_id"), []).append(StoredAttempt(**values))
+                    attempts.setdefault(values.pop("run_id"), []).append(as_row(values, StoredAttempt))
             except (Unavailable, asyncio.CancelledError):
-                self._doubtful.setdefault(worker_id, set()).update(wanted)
+                doubtful = (run_id for run_id in run_ids if self._held.get(run_id) != worker_id)
+                self._doubtful.setdefault(worker_id, set()).update(doubtful)
                 raise
-            self._held.update(row["id"] for row in rows)
+            self._held.update((row["id"], worker_id) for row in rows)
         return [_claimed(row, attempts.get(row["id"], [])) for row in rows]
 
     async def _settle(self) -> None:
@@ -207,7 +211,7 @@ class Claims:
         """
         won = await self.checkpoint_writer.submit(record)
         if not won or (record.run is not None and record.run.status != RunStatus.RUNNING):
-            self._held.discard(record.run_id)
+            self._held.pop(record.run_id, None)
         return won
 
     def checkpoint_later(self, record: CheckpointRecord) -> None:

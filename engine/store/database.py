@@ -12,8 +12,9 @@ import msgspec
 from piccolo.columns import Column
 from piccolo.query import Query, Select
 
+from engine.core.run import AttemptStatus, RunStatus
 from engine.store.connection import CONNECT_TIMEOUT, STATEMENT_TIMEOUT, as_unavailable, prepare_connection
-from engine.store.rows import EventFilter, InvalidData, RunFilter
+from engine.store.rows import EventFilter, InvalidData, RunFilter, StoredAttempt
 
 PAGE_MOST = 500  # rows
 CLOSE_PATIENCE = 2.0  # seconds
@@ -113,7 +114,7 @@ def _errors() -> Iterator[None]:
 
 
 def as_rows(rows: Sequence[Any], type_: type[S]) -> list[S]:
-    """Structs of rows with the same columns; `labels` are decoded, other JSON stays bytes."""
+    """Structs of rows with the same columns; `labels` and `status` are decoded, other JSON stays bytes."""
     return [as_row(row, type_) for row in rows]
 
 
@@ -122,6 +123,8 @@ def as_row(row: Any, type_: type[S]) -> S:
     values = dict(row)
     if "labels" in values:
         values["labels"] = msgspec.json.decode(values["labels"])
+    if "status" in values:
+        values["status"] = (AttemptStatus if issubclass(type_, StoredAttempt) else RunStatus)(values["status"])
     return type_(**values)
 
 

@@ -18,8 +18,8 @@ from engine.store.writer import GroupWriter
 MOST_TEXT = 500  # characters of a source, type or path: they are indexed, and an index row has a limit
 MOST_KEY = 200  # characters; longer idempotency keys are stored as a hash
 
-# Winners of a dedup key write their event, runs and decisions, losers write nothing. Rows are inserted in the order of
-# their keys, so that two processes with the same keys cannot block each other.
+# Winners of a dedup key write their event, runs and decisions, losers write nothing: `guard` is the event that must
+# win. Rows are inserted in the order of their keys, so that two processes with the same keys cannot block each other.
 STATEMENT = """
 with fresh as (
     insert into dedup (id, event_id, expires_at)
@@ -33,10 +33,10 @@ with fresh as (
     select e.id, e.source, e.type, e.received_at, e.method, e.path, e.query, e.headers, e.path_params, e.body,
         e.delivery_id, e.replay_of
     from unnest($4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::text[], $10::text[],
-        $11::json[], $12::json[], $13::bytea[], $14::text[], $15::uuid[], $16::boolean[])
+        $11::json[], $12::json[], $13::bytea[], $14::text[], $15::uuid[], $16::uuid[])
         as e (id, source, type, received_at, method, path, query, headers, path_params, body, delivery_id, replay_of,
-            guarded)
-    where not e.guarded or e.id in (select event_id from fresh)
+            guard)
+    where e.guard is null or e.guard in (select event_id from fresh)
 ), new_run as (
     insert into run (id, pipeline, version, event_id, trigger, status, turn, labels, inputs, idempotency_key,
         replay_of, cancel_requested, created_at, scheduled_at, due_at, rung_at)
@@ -44,10 +44,10 @@ with fresh as (
         r.replay_of, false, now(), r.scheduled_at, coalesce(r.due_at, now()),
         case when r.due_at is null or r.due_at <= now() then now() end
     from unnest($17::uuid[], $18::text[], $19::text[], $20::uuid[], $21::text[], $22::jsonb[], $23::json[],
-        $24::text[], $25::uuid[], $26::timestamptz[], $27::timestamptz[], $28::boolean[])
+        $24::text[], $25::uuid[], $26::timestamptz[], $27::timestamptz[], $28::uuid[])
         as r (id, pipeline, version, event_id, trigger, labels, inputs, idempotency_key, replay_of, scheduled_at,
-            due_at, guarded)
-    where not r.guarded or r.event_id in (select event_id from fresh)
+            due_at, guard)
+    where r.guard is null or r.guard in (select event_id from fresh)
     order by r.pipeline, r.idempotency_key, r.id
     on conflict (pipeline, idempotency_key) where idempotency_key is not null do nothing
     returning id
@@ -55,8 +55,8 @@ with fresh as (
     insert into decision (id, event_id, pipeline, trigger, matched, reason, detail)
     select d.id, d.event_id, d.pipeline, d.trigger, d.matched, d.reason, d.detail
     from unnest($29::uuid[], $30::uuid[], $31::text[], $32::text[], $33::boolean[], $34::text[], $35::json[],
-        $36::boolean[]) as d (id, event_id, pipeline, trigger, matched, reason, detail, guarded)
-    where not d.guarded or d.event_id in (select event_id from fresh)
+        $36::uuid[]) as d (id, event_id, pipeline, trigger, matched, reason, detail, guard)
+    where d.guard is null or d.guard in (select event_id from fresh)
 )
 select array(select event_id from fresh) as events, array(select id from new_run) as runs
 """
@@ -203,8 +203,9 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
     decisions: list[tuple[Any, ...]] = []
     met: set[UUID] = set()
     for record in records:
-        event, guarded = record.event, record.dedup is not None
+        event = record.event
         event_id = event.id if event is not None else None
+        guard = event_id if record.dedup is not None else None
         if record.dedup is not None:
             key_id = dedup_id(record.dedup)
             if key_id in met:  # a duplicate inside the batch: it is told about the first one afterwards
@@ -212,27 +213,27 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
             met.add(key_id)
             dedups.append((key_id, event_id, now + timedelta(seconds=record.dedup.seconds)))
         if event is not None:
-            events.append(_event_row(event, guarded))
+            events.append(_event_row(event, guard))
         for run in record.runs:
             key = clean_key(run.idempotency_key) if run.idempotency_key is not None else None
             runs.append((
                 run.id, clean(run.pipeline), run.version, run.event_id, run.trigger, encode_labels(run.labels),
-                run.inputs, key, run.replay_of, run.scheduled_at, run.due_at, guarded,
+                run.inputs, key, run.replay_of, run.scheduled_at, run.due_at, guard,
             ))  # fmt: skip
         first = uuid7().int
         for number, decision in enumerate(record.decisions):
             decisions.append((
                 UUID(int=first + number), event_id, decision.pipeline, decision.trigger, decision.matched,
-                decision.reason, msgspec.json.encode(decision.detail), guarded,
+                decision.reason, msgspec.json.encode(decision.detail), guard,
             ))  # fmt: skip
     return [*_turned(dedups, 3), *_turned(events, 13), *_turned(runs, 12), *_turned(decisions, 8)]
 
 
-def _event_row(event: Event, guarded: bool) -> tuple[Any, ...]:
+def _event_row(event: Event, guard: UUID | None) -> tuple[Any, ...]:
     return (
         event.id, clean(event.source), clean(event.type), event.received_at, event.method, clean(event.path),
         clean(event.query, most=100_000), msgspec.json.encode(event.headers), msgspec.json.encode(event.path_params),
-        event.body, clean(event.delivery_id) if event.delivery_id is not None else None, event.replay_of, guarded,
+        event.body, clean(event.delivery_id) if event.delivery_id is not None else None, event.replay_of, guard,
     )  # fmt: skip
 
 
