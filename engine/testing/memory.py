@@ -63,7 +63,7 @@ class MemoryDocuments:
             (written, {"key": key, "value": value, "updated_at": datetime.fromtimestamp(written, UTC)})
             for (name, key), (raw, written, ends) in sorted(self._kept.items())
             if name == collection and key.startswith(prefix) and not self._expired(ends)
-            if _contains(value := msgspec.json.decode(raw), dict(where))
+            if _contains(value := msgspec.json.decode(raw), dict(where)) or not where
         ]
         if newest_first:
             found.sort(key=lambda pair: -pair[0])
