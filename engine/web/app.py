@@ -33,7 +33,7 @@ def create_app(runtime: Runtime) -> Litestar:
     """The ASGI application. `app.state.live.close()` ends open live streams, so that a server can stop at once."""
     hooks = create_hooks_handler(runtime)
 
-    @asgi("/hooks", is_mount=True)
+    @asgi("/hooks", is_mount=True, copy_scope=True)
     async def deliveries(scope: Scope, receive: Receive, send: Send) -> None:
         await hooks(scope, receive, send)
 

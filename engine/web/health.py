@@ -11,6 +11,7 @@ from engine import metrics
 from engine.core.run import FINISHED
 from engine.errors import Unavailable
 from engine.runtime import Runtime
+from engine.web.parameters import WithRuntime
 
 PATIENCE = 2.0  # seconds a dependency may take to answer
 
@@ -36,7 +37,7 @@ def healthz() -> Health:
 
 
 @get("/readyz", tags=["Health"], summary="Can it work")
-async def readyz(runtime: Runtime) -> Response[Readiness]:
+async def readyz(runtime: WithRuntime) -> Response[Readiness]:
     """200 if PostgreSQL and Redis answer, else 503 and which one does not."""
     postgresql, redis = await asyncio.gather(_check(runtime.store.ping()), _check(runtime.queue.ping()))
     ready = postgresql == redis == "ok"
@@ -48,7 +49,7 @@ async def readyz(runtime: Runtime) -> Response[Readiness]:
 
 
 @get("/metrics", tags=["Health"], summary="Prometheus metrics", media_type="text/plain")
-async def prometheus(runtime: Runtime) -> Response[bytes]:
+async def prometheus(runtime: WithRuntime) -> Response[bytes]:
     """Counters of this process and the state of all runs, in Prometheus text format.
 
     What PostgreSQL and Redis know is read at each scrape; if one is away, `hookwright_up` is 0 and its figures are old.

@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 from litestar import Request, get
 from litestar.datastructures import State
+from litestar.params import FromQuery
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from engine import metrics
@@ -88,7 +89,7 @@ class Page:
 
 
 @get("/live", guards=[require_session], include_in_schema=False, sync_to_thread=False)
-def live(request: Request[None, None, State], run: str | None = None) -> ServerSentEvent:
+def live(request: Request[None, None, State], run: FromQuery[str | None] = None) -> ServerSentEvent:
     """The stream a page listens to: `runs-changed` whenever it should refresh itself."""
     followed: UUID | None = None
     if run is not None:

@@ -4,30 +4,36 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta
 
 from engine.core.run import RunStatus
+from engine.runtime import Runtime
 from engine.web.problems import InvalidParameter
 
+WithRuntime = NamedDependency[Runtime]  # what every handler works with
 NO_NUL = r"^[^\x00]*$"
 PAGE, LONGEST_PAGE = 50, 200
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 Text = Annotated[str, Meta(max_length=200, pattern=NO_NUL)]
-PipelineId = Annotated[str, Parameter(description="The pipeline's `id`.", max_length=200, pattern=NO_NUL)]
+RunId = Annotated[UUID, PathParameter(description="The run's id.")]
+EventId = Annotated[UUID, PathParameter(description="The event's id.")]
+PipelineId = Annotated[str, PathParameter(description="The pipeline's `id`.", max_length=200, pattern=NO_NUL)]
 PipelineFilter = Annotated[
-    str | None, Parameter(description="Only runs of this pipeline.", max_length=200, pattern=NO_NUL)
+    str | None, QueryParameter(description="Only runs of this pipeline.", max_length=200, pattern=NO_NUL)
 ]
-StatusFilter = Annotated[RunStatus | None, Parameter(description="Only runs that stand so.")]
+StatusFilter = Annotated[RunStatus | None, QueryParameter(description="Only runs that stand so.")]
 LabelFilter = Annotated[
     list[Text] | None,
-    Parameter(description="Only runs with this label, written `name:value`. Repeat it: all must be there."),
+    QueryParameter(description="Only runs with this label, written `name:value`. Repeat it: all must be there."),
 ]
-Since = Annotated[datetime | None, Parameter(description="Not older than this (RFC 3339, with its offset).")]
-Until = Annotated[datetime | None, Parameter(description="Older than this (RFC 3339, with its offset).")]
-Limit = Annotated[int, Parameter(description="How many at most.", ge=1, le=LONGEST_PAGE)]
-Cursor = Annotated[UUID | None, Parameter(description="`next` of the page before.")]
+Since = Annotated[datetime | None, QueryParameter(description="Not older than this (RFC 3339, with its offset).")]
+Until = Annotated[datetime | None, QueryParameter(description="Older than this (RFC 3339, with its offset).")]
+Limit = Annotated[int, QueryParameter(description="How many at most.", ge=1, le=LONGEST_PAGE)]
+EventIdFilter = Annotated[UUID | None, QueryParameter(description="Only runs that this event started.")]
+Cursor = Annotated[UUID | None, QueryParameter(description="`next` of the page before.")]
 
 
 def read_labels(labels: list[str] | None) -> dict[str, str] | None:

@@ -6,18 +6,18 @@ from uuid import UUID
 
 from litestar import MediaType, Response, Router, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from engine.errors import NotFound
 from engine.flow.replay import replay_event
-from engine.runtime import Runtime
 from engine.store.rows import EventFilter
-from engine.web.api.models import EventDetail, EventPage, event_detail
-from engine.web.parameters import NO_NUL, PAGE, Cursor, Limit, Since, Until, read_time
+from engine.web.api.answers import COMMON, ONE
+from engine.web.api.models import Decision, EventDetail, EventPage, decision_model, event_detail
+from engine.web.parameters import NO_NUL, PAGE, Cursor, EventId, Limit, Since, Until, WithRuntime, read_time
 from engine.web.queries import page_of_events
 
-Filter = Annotated[str | None, Parameter(max_length=200, pattern=NO_NUL)]
+Filter = Annotated[str | None, QueryParameter(max_length=200, pattern=NO_NUL)]
 SHOWN_AS_TEXT = frozenset({"application/json", "text/plain"})  # nothing a browser would execute
 SANDBOX = "default-src 'none'; sandbox"
 
@@ -37,15 +37,16 @@ class StartedRun(Struct, frozen=True):
 
 
 class Replayed(Struct, frozen=True):
-    """The runs a replay started."""
+    """The runs a replay started, and what each trigger said this time."""
 
     event_id: UUID
     runs: list[StartedRun]
+    decisions: list[Decision]
 
 
-@get("/", summary="List events")
+@get("/", summary="List events", responses=COMMON)
 async def list_events(
-    runtime: Runtime,
+    runtime: WithRuntime,
     source: Filter = None,
     type: Filter = None,
     path: Filter = None,
@@ -67,8 +68,8 @@ async def list_events(
     return await page_of_events(runtime.store, wanted)
 
 
-@get("/{event_id:str}", summary="Get an event")
-async def get_event(runtime: Runtime, event_id: UUID) -> EventDetail:
+@get("/{event_id:str}", summary="Get an event", responses=ONE)
+async def get_event(runtime: WithRuntime, event_id: EventId) -> EventDetail:
     """The event with its headers, which triggers were tried, which condition failed with which value, and its runs."""
     event = await runtime.store.get_event(event_id)
     if event is None:
@@ -82,7 +83,8 @@ async def get_event(runtime: Runtime, event_id: UUID) -> EventDetail:
     "/{event_id:str}/body",
     summary="Get an event's raw body",
     media_type=MediaType.TEXT,
-    responses={
+    responses=ONE
+    | {
         200: ResponseSpec(
             bytes,
             description="The body, byte for byte.",
@@ -91,7 +93,7 @@ async def get_event(runtime: Runtime, event_id: UUID) -> EventDetail:
         )
     },
 )
-async def get_body(runtime: Runtime, event_id: UUID) -> Response[bytes]:
+async def get_body(runtime: WithRuntime, event_id: EventId) -> Response[bytes]:
     """The bytes as they arrived, as a download."""
     event = await runtime.store.get_event(event_id)
     if event is None:
@@ -110,12 +112,12 @@ async def get_body(runtime: Runtime, event_id: UUID) -> Response[bytes]:
     )
 
 
-@post("/{event_id:str}/replay", summary="Replay an event", status_code=202)
-async def replay(runtime: Runtime, event_id: UUID, data: Replay | None = None) -> Response[Replayed]:
+@post("/{event_id:str}/replay", summary="Replay an event", status_code=202, responses=ONE)
+async def replay(runtime: WithRuntime, event_id: EventId, data: JSONBody[Replay | None] = None) -> Response[Replayed]:
     """Match the stored event again, with the pipelines as they are now, and start new runs."""
-    started = await replay_event(runtime, event_id, pipeline=data.pipeline if data else None)
-    runs = [StartedRun(run_id, pipeline, f"/api/v1/runs/{run_id}") for run_id, pipeline in started]
-    return Response(Replayed(event_id, runs), status_code=202)
+    replayed = await replay_event(runtime, event_id, pipeline=data.pipeline if data else None)
+    runs = [StartedRun(run_id, pipeline, f"/api/v1/runs/{run_id}") for run_id, pipeline in replayed.runs]
+    return Response(Replayed(event_id, runs, [decision_model(item) for item in replayed.decisions]), status_code=202)
 
 
 router = Router("/events", route_handlers=[list_events, get_event, get_body, replay], tags=["Events"])

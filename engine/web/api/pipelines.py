@@ -7,7 +7,7 @@ import msgspec
 from litestar import Response, Router, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, HeaderParameter
 from msgspec import Meta, Struct
 
 from engine.errors import NotFound
@@ -16,15 +16,16 @@ from engine.pipeline.spec import Pipeline as Spec
 from engine.pipeline.spec import Step, Trigger
 from engine.runtime import Runtime
 from engine.store.rows import RunFilter
+from engine.web.api.answers import COMMON, ONE
 from engine.web.api.models import Run
-from engine.web.parameters import NO_NUL, PipelineId
+from engine.web.parameters import NO_NUL, PipelineId, WithRuntime
 from engine.web.queries import page_of_runs
 
 LAST_RUNS = 10
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         description="At most 255 characters. A second request with the same key is told the first run.",
         min_length=1,
         max_length=255,
@@ -112,16 +113,16 @@ class Started(Struct, frozen=True):
     duplicate: bool
 
 
-@get("/", summary="List pipelines", sync_to_thread=False)
-def list_pipelines(runtime: Runtime) -> PipelineList:
+@get("/", summary="List pipelines", responses=COMMON, sync_to_thread=False)
+def list_pipelines(runtime: WithRuntime) -> PipelineList:
     """The pipelines in force in this process, and the problems of files that could not be taken."""
     deployment = runtime.deployments.current
     items = [pipeline_model(runtime, deployment.pipelines[name]) for name in sorted(deployment.pipelines)]
-    return PipelineList(items, [problem_model(problem) for problem in deployment.problems])
+    return PipelineList(items, [problem_model(problem) for problem in runtime.deployments.problems])
 
 
-@get("/{pipeline_id:str}", summary="Get a pipeline")
-async def get_pipeline(runtime: Runtime, pipeline_id: PipelineId) -> PipelineDetail:
+@get("/{pipeline_id:str}", summary="Get a pipeline", responses=ONE)
+async def get_pipeline(runtime: WithRuntime, pipeline_id: PipelineId) -> PipelineDetail:
     """The definition, the triggers with their URLs, the schema of the inputs and the last runs."""
     pipeline = find_pipeline(runtime, pipeline_id)
     last = await page_of_runs(runtime.store, RunFilter(pipeline=pipeline.id, limit=LAST_RUNS))
@@ -138,12 +139,13 @@ async def get_pipeline(runtime: Runtime, pipeline_id: PipelineId) -> PipelineDet
     "/{pipeline_id:str}/runs",
     summary="Start a run",
     status_code=202,
-    responses={
+    responses=ONE
+    | {
         200: ResponseSpec(Started, description="The Idempotency-Key was used before.", generate_examples=False),
     },
 )
 async def start(
-    runtime: Runtime,
+    runtime: WithRuntime,
     pipeline_id: PipelineId,
     data: Annotated[
         StartRun | None,
@@ -153,9 +155,7 @@ async def start(
 ) -> Response[Started]:
     """Answers as soon as the run is stored; follow `Location` to see how it goes."""
     wanted = data or StartRun()
-    started = await start_run(
-        runtime, pipeline_id, wanted.inputs, idempotency_key=idempotency_key, labels=wanted.labels or None
-    )
+    started = await start_run(runtime, pipeline_id, wanted.inputs, idempotency_key=idempotency_key)
     url = f"/api/v1/runs/{started.run_id}"
     return Response(
         Started(started.run_id, pipeline_id, url, started.duplicate),

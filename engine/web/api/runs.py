@@ -4,46 +4,47 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from litestar import Response, Router, get, post
-from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
 from engine.errors import NotFound
 from engine.flow.cancel import cancel_run
-from engine.runtime import Runtime
 from engine.store.rows import RunFilter
+from engine.web.api.answers import COMMON, ONE, STATE
 from engine.web.api.models import RunDetail, RunPage, run_detail
 from engine.web.parameters import (
     PAGE,
     Cursor,
+    EventIdFilter,
     LabelFilter,
     Limit,
     PipelineFilter,
+    RunId,
     Since,
     StatusFilter,
     Until,
+    WithRuntime,
     read_labels,
     read_time,
 )
-from engine.web.problems import Problem
 from engine.web.queries import page_of_runs
 
 
 class Cancelled(Struct, frozen=True):
-    """What became of a cancel request: `cancelled` at once, or `cancelling` while a worker lets go of the run."""
+    """What became of a cancel request: `cancelled` at once, or `running` until its worker lets go."""
 
     id: UUID
     status: str
 
 
-@get("/", summary="List runs")
+@get("/", summary="List runs", responses=COMMON)
 async def list_runs(
-    runtime: Runtime,
+    runtime: WithRuntime,
     pipeline: PipelineFilter = None,
     status: StatusFilter = None,
     label: LabelFilter = None,
     since: Since = None,
     until: Until = None,
-    event: UUID | None = None,
+    event: EventIdFilter = None,
     cursor: Cursor = None,
     limit: Limit = PAGE,
 ) -> RunPage:
@@ -61,8 +62,8 @@ async def list_runs(
     return await page_of_runs(runtime.store, wanted)
 
 
-@get("/{run_id:str}", summary="Get a run")
-async def get_run(runtime: Runtime, run_id: UUID) -> RunDetail:
+@get("/{run_id:str}", summary="Get a run", responses=ONE)
+async def get_run(runtime: WithRuntime, run_id: RunId) -> RunDetail:
     """The run with every attempt of every step: inputs, outputs, errors, timings, usage, and why it waits."""
     run = await runtime.store.get_run(run_id)
     if run is None:
@@ -74,9 +75,9 @@ async def get_run(runtime: Runtime, run_id: UUID) -> RunDetail:
     "/{run_id:str}/cancel",
     summary="Cancel a run",
     status_code=202,
-    responses={409: ResponseSpec(Problem, description="The run has ended already.", generate_examples=False)},
+    responses=STATE,
 )
-async def cancel(runtime: Runtime, run_id: UUID) -> Response[Cancelled]:
+async def cancel(runtime: WithRuntime, run_id: RunId) -> Response[Cancelled]:
     """A queued or waiting run ends at once; a running one at its next safe point."""
     return Response(Cancelled(run_id, str(await cancel_run(runtime, run_id))), status_code=202)
 

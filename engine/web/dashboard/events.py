@@ -3,29 +3,26 @@
 import string
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 import msgspec
 from litestar import Response, get, post
-from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import QueryParameter, URLEncodedBody
 from litestar.response import Redirect
 from msgspec import Meta, Struct
 
 from engine.errors import NotFound
 from engine.flow.replay import replay_event
-from engine.runtime import Runtime
 from engine.store.rows import EventFilter
 from engine.web.api.models import event_detail
 from engine.web.dashboard.filters import LONGEST
 from engine.web.dashboard.pages import SAMPLE, link, page
 from engine.web.dashboard.rows import run_lines
-from engine.web.parameters import NO_NUL, Cursor
+from engine.web.parameters import NO_NUL, Cursor, EventId, WithRuntime
 from engine.web.queries import page_of_events
 
 PAGE = 50
 DUMPED = 4096  # bytes of a binary body that are shown
-Filter = Annotated[str, Meta(max_length=200, pattern=NO_NUL)]
+Filter = Annotated[str, QueryParameter(max_length=200, pattern=NO_NUL)]
 
 
 class BodyView(Struct, frozen=True):
@@ -44,7 +41,7 @@ class ReplayForm(Struct, frozen=True):
 
 @get("/events", include_in_schema=False)
 async def events_page(
-    runtime: Runtime, source: Filter = "", type: Filter = "", path: Filter = "", cursor: Cursor = None
+    runtime: WithRuntime, source: Filter = "", type: Filter = "", path: Filter = "", cursor: Cursor = None
 ) -> Response[Any]:
     """Events, newest first, each with what was decided."""
     chosen = {"source": source.strip(), "type": type.strip(), "path": path.strip().removeprefix("/hooks/")}
@@ -70,7 +67,7 @@ async def events_page(
 
 
 @get("/events/{event_id:str}", include_in_schema=False)
-async def event_page(runtime: Runtime, event_id: UUID) -> Response[Any]:
+async def event_page(runtime: WithRuntime, event_id: EventId) -> Response[Any]:
     """One event: facts, decisions, runs, body, headers."""
     row = await runtime.store.get_event(event_id)
     if row is None:
@@ -91,13 +88,13 @@ async def event_page(runtime: Runtime, event_id: UUID) -> Response[Any]:
 
 @post("/events/{event_id:str}/replay", include_in_schema=False)
 async def replay(
-    runtime: Runtime,
-    event_id: UUID,
-    data: Annotated[ReplayForm | None, Body(media_type=RequestEncodingType.URL_ENCODED)] = None,
+    runtime: WithRuntime,
+    event_id: EventId,
+    data: URLEncodedBody[ReplayForm | None] = None,
 ) -> Response[Any]:
     """The replay button: to the new run if there is one, to the event if there are several or none."""
-    started = await replay_event(runtime, event_id, pipeline=(data.pipeline if data else "") or None)
-    target = f"/runs/{started[0][0]}" if len(started) == 1 else f"/events/{event_id}"
+    replayed = await replay_event(runtime, event_id, pipeline=(data.pipeline if data else "") or None)
+    target = f"/runs/{replayed.runs[0][0]}" if len(replayed.runs) == 1 else f"/events/{event_id}"
     return Redirect(target, status_code=303)
 
 

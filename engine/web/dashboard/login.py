@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 from litestar import Response, get, post
 from litestar.datastructures import State
-from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import FromQuery, URLEncodedBody
 from litestar.response import Redirect
 from msgspec import Meta, Struct
 
@@ -21,7 +20,9 @@ class SignIn(Struct, frozen=True):
 
 
 @get("/login", include_in_schema=False)
-async def login_page(request: PageRequest, state: State, code: str = "", next: str = "/") -> Response[Any]:
+async def login_page(
+    request: PageRequest, state: State, code: FromQuery[str] = "", next: FromQuery[str] = "/"
+) -> Response[Any]:
     """The form; or, with the one-time code of the link that `hookwright up` prints, straight in."""
     keys: Keys = state.api_keys
     if code:
@@ -39,9 +40,7 @@ async def login_page(request: PageRequest, state: State, code: str = "", next: s
 
 
 @post("/login", include_in_schema=False)
-async def login(
-    request: PageRequest, state: State, data: Annotated[SignIn, Body(media_type=RequestEncodingType.URL_ENCODED)]
-) -> Response[Any]:
+async def login(request: PageRequest, state: State, data: URLEncodedBody[SignIn]) -> Response[Any]:
     """Trade an API token for a session."""
     refuse_cross_site(request)
     keys: Keys = state.api_keys

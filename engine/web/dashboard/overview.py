@@ -6,11 +6,11 @@ from typing import Any
 
 from litestar import Response, get
 
-from engine.runtime import Runtime
 from engine.store.rows import EventFilter, RunFilter
 from engine.web.dashboard.pages import SAMPLE, page
 from engine.web.dashboard.pictures import Hour, draw_hours
 from engine.web.dashboard.rows import run_lines
+from engine.web.parameters import WithRuntime
 from engine.web.queries import page_of_events, page_of_runs
 
 HOURS = 24
@@ -18,7 +18,7 @@ SHOWN_RUNS, SHOWN_EVENTS = 10, 8
 
 
 @get("/", include_in_schema=False)
-async def overview(runtime: Runtime) -> Response[Any]:
+async def overview(runtime: WithRuntime) -> Response[Any]:
     """Counters, the last day, recent runs and events, problems."""
     store = runtime.store
     stats, ended, runs, events = await asyncio.gather(
@@ -42,7 +42,7 @@ async def overview(runtime: Runtime) -> Response[Any]:
         bars=draw_hours(hours),
         runs=run_lines(runs.items),
         events=events.items,
-        problems=list(runtime.deployments.current.problems),
+        problems=runtime.deployments.problems,
         sample=SAMPLE,
     )
 

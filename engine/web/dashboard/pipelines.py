@@ -1,12 +1,11 @@
 """The pages of pipelines, and starting a run by hand."""
 
 import shlex
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Response, get, post
-from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import URLEncodedBody
 from litestar.response import Redirect
 
 from engine.flow.start import start_run
@@ -18,14 +17,14 @@ from engine.web.api.pipelines import find_pipeline, pipeline_model, source_text,
 from engine.web.dashboard.form import make_fields, read_fields
 from engine.web.dashboard.pages import page
 from engine.web.dashboard.rows import run_lines
-from engine.web.parameters import PipelineId
+from engine.web.parameters import PipelineId, WithRuntime
 from engine.web.queries import page_of_runs
 
 LAST_RUNS = 10
 
 
 @get("/pipelines", include_in_schema=False)
-async def pipelines_page(runtime: Runtime) -> Response[Any]:
+async def pipelines_page(runtime: WithRuntime) -> Response[Any]:
     """All pipelines in force, and the problems of files that are not."""
     deployment = runtime.deployments.current
     items = [pipeline_model(runtime, deployment.pipelines[name]) for name in sorted(deployment.pipelines)]
@@ -37,23 +36,23 @@ async def pipelines_page(runtime: Runtime) -> Response[Any]:
         "pipelines.html",
         page="pipelines",
         pipelines=items,
-        problems=list(deployment.problems),
+        problems=runtime.deployments.problems,
         last=last,
         folder=str(runtime.settings.pipelines),
     )
 
 
 @get("/pipelines/{pipeline_id:str}", include_in_schema=False)
-async def pipeline_page(runtime: Runtime, pipeline_id: PipelineId) -> Response[Any]:
+async def pipeline_page(runtime: WithRuntime, pipeline_id: PipelineId) -> Response[Any]:
     """One pipeline: triggers, steps, the start form, last runs, source."""
     return await _show(runtime, find_pipeline(runtime, pipeline_id))
 
 
 @post("/pipelines/{pipeline_id:str}/start", include_in_schema=False)
 async def start(
-    runtime: Runtime,
+    runtime: WithRuntime,
     pipeline_id: PipelineId,
-    data: Annotated[dict[str, Any] | None, Body(media_type=RequestEncodingType.URL_ENCODED)] = None,
+    data: URLEncodedBody[dict[str, Any] | None] = None,
 ) -> Response[Any]:
     """The start form: to the new run, or back with what is wrong beside each field."""
     pipeline = find_pipeline(runtime, pipeline_id)
@@ -78,7 +77,7 @@ async def _show(
 ) -> Response[Any]:
     wrong = wrong or {}
     runs = await page_of_runs(runtime.store, RunFilter(pipeline=pipeline.id, limit=LAST_RUNS))
-    problems = [item for item in runtime.deployments.current.problems if str(item.file) == pipeline.file]
+    problems = [item for item in runtime.deployments.problems if str(item.file) == pipeline.file]
     elsewhere = "; ".join(f"{name}: {text}" for name, text in wrong.items() if name not in pipeline.inputs)
     return page(
         "pipeline.html",

@@ -2,23 +2,22 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from litestar import Response, get, post
+from litestar.params import FromQuery
 from litestar.response import Redirect
 
 from engine.core.run import FINISHED, RunStatus
 from engine.errors import Conflict, NotFound
 from engine.flow.cancel import cancel_run
 from engine.pipeline.spec import Step
-from engine.runtime import Runtime
 from engine.store.rows import RunFilter
 from engine.web.api.models import RunPage, run_detail
 from engine.web.dashboard.pages import SAMPLE, link, page
 from engine.web.dashboard.pictures import draw_timeline
 from engine.web.dashboard.rows import count_tokens, read_error, run_lines, spans, step_rows
-from engine.web.parameters import Cursor, read_labels
+from engine.web.parameters import Cursor, RunId, WithRuntime, read_labels
 from engine.web.problems import InvalidParameter
 from engine.web.queries import page_of_runs
 
@@ -27,7 +26,11 @@ PAGE = 50
 
 @get("/runs", include_in_schema=False)
 async def runs_page(
-    runtime: Runtime, pipeline: str = "", status: str = "", label: str = "", cursor: Cursor = None
+    runtime: WithRuntime,
+    pipeline: FromQuery[str] = "",
+    status: FromQuery[str] = "",
+    label: FromQuery[str] = "",
+    cursor: Cursor = None,
 ) -> Response[Any]:
     """Runs, newest first, with filters."""
     chosen = {"pipeline": pipeline[:200], "status": status[:20], "label": label.strip()[:200]}
@@ -61,7 +64,7 @@ async def runs_page(
 
 
 @get("/runs/{run_id:str}", include_in_schema=False)
-async def run_page(runtime: Runtime, run_id: UUID) -> Response[Any]:
+async def run_page(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
     """One run: facts, timeline, steps, data."""
     row = await runtime.store.get_run(run_id)
     if row is None:
@@ -89,7 +92,7 @@ async def run_page(runtime: Runtime, run_id: UUID) -> Response[Any]:
 
 
 @post("/runs/{run_id:str}/cancel", include_in_schema=False)
-async def cancel(runtime: Runtime, run_id: UUID) -> Response[Any]:
+async def cancel(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
     """The cancel button. A run that ended in the meantime is simply shown."""
     try:
         await cancel_run(runtime, run_id)
