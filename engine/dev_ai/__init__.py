@@ -105,7 +105,7 @@ def embed(request: dict[str, Any]) -> dict[str, Any]:
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise Refusal(400, "`input` must be a text or a list of texts")
-    size = request.get("dimensions") or DIMENSIONS
+    size = request.get("dimensions", DIMENSIONS)
     if not isinstance(size, int) or not 1 <= size <= 4096:
         raise Refusal(400, "`dimensions` must be a number from 1 to 4096")
     tokens = sum(_tokens(text) for text in texts)

@@ -128,8 +128,8 @@ def _array(schema: dict[str, Any], question: _Question, *, name: str, depth: int
     labels = items.get("enum")
     if labels:
         ranked = sorted(labels, key=lambda label: -question.score(label))
-        chosen = [label for label in ranked if question.score(label)] or ranked[:1]
-        return (chosen + [label for label in ranked if label not in chosen])[: max(least, min(most, len(chosen)))]
+        wanted = sum(question.score(label) > 0 for label in labels) or 1
+        return [ranked[index % len(ranked)] for index in range(max(least, min(most, wanted)))]
     return [_fill(items, question, name=name, depth=depth + 1) for _ in range(max(least, min(1, most)))]
 
 
