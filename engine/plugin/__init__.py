@@ -1,9 +1,10 @@
 """What plugins import: everything they may use, and nothing else."""
 
+from engine.core import cron, signature
 from engine.core.catalog import Effect, HandshakeReply, Scheme, Signed, TriggerKind, WebhookRules
 from engine.core.duration import parse_duration
 from engine.core.event import Delivery, parse_body
-from engine.errors import BadRequest, BadSignature
+from engine.errors import BadRequest, BadSignature, ConfigurationError
 from engine.plugin.api import (
     Cache,
     Documents,
@@ -19,11 +20,13 @@ from engine.plugin.api import (
 )
 from engine.plugin.calls import raise_for_status, retry_after, send_request, translate
 from engine.plugin.hooks import hookimpl
+from engine.plugin.schemes import resolve_auth, scheme_names
 
 __all__ = [
     "BadRequest",
     "BadSignature",
     "Cache",
+    "ConfigurationError",
     "Delivery",
     "Documents",
     "Duration",
@@ -41,11 +44,15 @@ __all__ = [
     "TriggerKind",
     "WebhookRules",
     "WholeConfig",
+    "cron",
     "hookimpl",
     "parse_body",
     "parse_duration",
     "raise_for_status",
+    "resolve_auth",
     "retry_after",
+    "scheme_names",
     "send_request",
+    "signature",
     "translate",
 ]

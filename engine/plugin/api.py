@@ -87,6 +87,12 @@ class StepContext(msgspec.Struct, kw_only=True):
     emitted: list[tuple[str, Any]] = []  # filled by emit()
     used: dict[str, Any] = {}  # filled by usage()
 
+    def __repr__(self) -> str:  # without `options`, which hold passwords
+        return f"StepContext(run_id={self.run_id}, step={self.step!r}, attempt={self.attempt})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("run_id", self.run_id), ("step", self.step), ("attempt", self.attempt)]
+
     def emit(self, type: str, body: Any) -> None:
         """Record an internal event; it is stored with this step's checkpoint, at most once per step."""
         self.emitted.append((type, body))

@@ -9,6 +9,7 @@ import msgspec
 
 from engine.core.catalog import Catalog, Effect, Scheme, StepType, TriggerKind, TriggerType, WebhookRules
 from engine.plugin.config import StepConfig
+from engine.plugin.schemes import add_scheme
 
 NAME = re.compile(r"[a-z][a-z0-9_.-]*")
 
@@ -144,6 +145,7 @@ class Registry:
             raise RefusedError("verify(delivery, config) and sign(body, headers, config, now) are plain functions")
         scheme = Scheme(name=name, config=config, verify=verify, sign=sign, summary=_summary(config))
         self.catalog.schemes[name] = scheme
+        add_scheme(scheme)
         self._owners["scheme", name] = plugin
         plugin.schemes.append(name)
 

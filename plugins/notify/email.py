@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime, getaddresses
 from typing import Annotated, Any
 
 import msgspec
@@ -146,7 +146,8 @@ def build_message(config: EmailConfig, sender: str, idempotency_key: str) -> Ema
 
 def parse_address(text: str) -> Address:
     """`ann@example.com` or `Ann <ann@example.com>`. ValueError if it is not one address."""
-    name, address = parseaddr(text)
+    found = getaddresses([text])
+    name, address = found[0] if len(found) == 1 else ("", "")
     if CONTROL.search(text) or not ADDRESS.fullmatch(address):
         raise ValueError(f"{text[:200]!r} is not one mail address: write ann@example.com or Ann <ann@example.com>")
     local, _, domain = address.rpartition("@")
