@@ -76,6 +76,7 @@ class WebhookRules(msgspec.Struct, frozen=True):
     event_type(delivery, config): e.g. `issues.opened`; called after verify.
     wants(event_type, config): whether the trigger's `events` list includes it.
     handshake(delivery, config): an immediate answer, or None; called after verify.
+    answer(delivery, config): what the sender gets once the event is stored, where it does not take a 202 with JSON.
     sign(body, headers, config, now): headers of a sample delivery so that verify passes.
     sample(event_type): (headers, body) of a realistic delivery, or None if there is no such sample.
     """
@@ -86,6 +87,7 @@ class WebhookRules(msgspec.Struct, frozen=True):
     wants: Callable[[str, Any], bool]
     sign: Callable[[bytes, dict[str, str], Any, float], dict[str, str]]
     handshake: Callable[[Delivery, Any], HandshakeReply | None] | None = None
+    answer: Callable[[Delivery, Any], HandshakeReply | None] | None = None
     sample: Callable[[str], tuple[dict[str, str], bytes] | None] | None = None
     samples: tuple[str, ...] = ()  # event types that sample() knows
 

@@ -1,0 +1,67 @@
+"""When a schedule fires next: five cron fields in a time zone, with Debian cron's rules for clock changes.
+
+A fixed time that a spring night skips fires at the next time that exists; one that an autumn night repeats fires once.
+"""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+LONGEST = 200  # characters
+ALIASES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+
+
+def next_tick(cron: str, timezone: str, after: datetime) -> datetime:
+    """The first tick later than `after`, in UTC. ValueError as check_cron and check_timezone say."""
+    zone = load_zone(timezone)
+    ticks = _simulate(cron, after.astimezone(zone))
+    try:
+        while True:
+            # In an hour that is repeated, cronsim counts from its first pass and may name a tick that is over.
+            if (tick := next(ticks).astimezone(UTC)) > after:
+                return tick
+    except StopIteration:
+        raise ValueError(f"{cron!r} never fires") from None
+
+
+def check_cron(cron: str) -> None:
+    """ValueError with a hint if this is not five fields or one of the aliases."""
+    next_tick(cron, "UTC", datetime(2000, 1, 1, tzinfo=UTC))
+
+
+def explain_cron(cron: str) -> str:
+    """The schedule in words, e.g. "Every fifth minute"."""
+    return str(_simulate(cron, datetime(2000, 1, 1, tzinfo=UTC)).explain())
+
+
+@lru_cache(maxsize=256)
+def load_zone(timezone: str) -> ZoneInfo:
+    """The IANA time zone. ValueError with a hint if there is none of this name."""
+    try:
+        return ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {timezone!r}: write for example UTC or Europe/Berlin") from None
+
+
+def _simulate(cron: str, start: datetime) -> CronSim:
+    fields = ALIASES.get(cron.strip().lower(), cron)
+    if fields.startswith("@"):
+        raise ValueError(f"{cron!r} is not known: write five fields, or one of {', '.join(ALIASES)}")
+    if len(fields) > LONGEST or len(fields.split()) != 5:
+        raise ValueError(
+            f"{cron!r} is not five fields: minute hour day-of-month month day-of-week, like 30 9 * * MON-FRI"
+        )
+    try:
+        return CronSim(fields, start)
+    except (CronSimError, ValueError, AssertionError) as error:
+        raise ValueError(f"{cron!r} cannot be: {str(error)[:1].lower()}{str(error)[1:]}") from None
