@@ -35,4 +35,4 @@ async def secure_response(message: Message, scope: Scope) -> None:
         added.append(TRANSPORT)
     start["headers"] = [*start["headers"], *added]
     route = str(scope.get("path_template") or "other")  # unknown paths share one label: a scanner must not fill memory
-    metrics.REQUESTS.labels(scope["method"], route, str(start["status"])).inc()
+    metrics.REQUESTS.labels(str(scope.get("method", "")), route, str(start["status"])).inc()

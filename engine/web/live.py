@@ -37,6 +37,18 @@ class Live:
         """How many pages are listening."""
         return len(self._pages)
 
+    @property
+    def subscribed(self) -> bool:
+        """Whether this process listens to Redis right now."""
+        return self._task is not None
+
+    def notify(self, runs: set[str]) -> int:
+        """Wake the pages that care for one of these runs; how many."""
+        woken = [page for page in self._pages if page.run is None or page.run in runs]
+        for page in woken:
+            page.changed.set()
+        return len(woken)
+
     async def follow(self, run: UUID | None = None) -> AsyncIterator[ServerSentEventMessage]:
         """A signal for each change of this run, or of any run. Ends when the process stops."""
         page = Page(None if run is None else str(run))
@@ -72,10 +84,7 @@ class Live:
     async def _listen(self) -> None:
         try:
             async for changes in self._queue.subscribe():
-                runs = {str(change.get("run")) for change in changes}
-                for page in self._pages:
-                    if page.run is None or page.run in runs:
-                        page.changed.set()
+                self.notify({str(change.get("run")) for change in changes})
         except Exception:  # pages still refresh on the beat
             log.exception("live.failed")
 

@@ -58,7 +58,7 @@ def page(
     values.setdefault("page", "")
     html = environment().get_template(template).render(**values)
     return Response(
-        html, status_code=status, headers=headers or {}, cookies=cookies or [], media_type="text/html; charset=utf-8"
+        html, status_code=status, headers=headers or {}, cookies=cookies or [], media_type="text/html"
     )
 
 
