@@ -29,6 +29,7 @@ CONNECTION_ERRORS = (
     asyncpg.InvalidCachedStatementError,  # another version has migrated the tables
     EOFError,
 )
+UNSENT = (asyncpg.InterfaceError, asyncpg.InternalClientError)  # the client refused; the server has seen nothing
 SET_UP_ERRORS = (
     asyncpg.InvalidAuthorizationSpecificationError,  # wrong password
     asyncpg.InvalidCatalogNameError,  # no such database
@@ -89,40 +90,48 @@ class Held:
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
         """Run one statement in a transaction of its own. Unavailable: PostgreSQL is away, the result is unknown."""
         async with self._lock:
-            connection = await self._connect()
             try:
                 with as_unavailable():
-                    async with asyncio.timeout(STATEMENT_TIMEOUT):
-                        prepared = self._statements.get(statement)
-                        if prepared is None:
-                            prepared = self._statements[statement] = await connection.prepare(statement)
-                        rows: list[Any] = await prepared.fetch(*arguments)
-                        return rows
+                    try:
+                        return await self._fetch(statement, arguments)
+                    except UNSENT:  # the connection was lost while nobody used it
+                        self._drop()
+                        return await self._fetch(statement, arguments)
             except (Unavailable, asyncio.CancelledError):
                 self._drop()
                 raise
+
+    async def _fetch(self, statement: str, arguments: tuple[Any, ...]) -> list[Any]:
+        connection = await self._connect()
+        async with asyncio.timeout(STATEMENT_TIMEOUT):
+            prepared = self._statements.get(statement)
+            if prepared is None:
+                prepared = self._statements[statement] = await connection.prepare(statement)
+            rows: list[Any] = await prepared.fetch(*arguments)
+            return rows
 
     async def _connect(self) -> Any:
         if self._connection is not None and not self._connection.is_closed():
             return self._connection
         self._drop()
         attempts = 1 if self._lost else None
-        with as_unavailable():
-            try:
-                async for attempt in stamina.retry_context(
-                    on=(OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError),
-                    attempts=attempts,
-                    timeout=PATIENCE,
-                    wait_initial=0.05,
-                    wait_max=0.4,
-                ):
-                    with attempt:
-                        self._connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT)
-                await prepare_connection(self._connection)
-            except BaseException:
-                self._lost = True
-                self._drop()
-                raise
+        try:
+            async for attempt in stamina.retry_context(
+                on=(OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError),
+                attempts=attempts,
+                timeout=PATIENCE,
+                wait_initial=0.05,
+                wait_max=0.4,
+            ):
+                with attempt:
+                    self._connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT)
+            await prepare_connection(self._connection)
+        except Exception as error:
+            if not self._lost:
+                log.warning("postgresql.away", error=str(error) or type(error).__name__)
+            self._lost = True
+            self._drop()
+            raise
         if self._lost:
             log.info("postgresql.back")
         self._lost = False

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,7 +13,14 @@ from piccolo.columns import Column
 from piccolo.query import Query, Select
 
 from engine.core.run import AttemptStatus, RunStatus
-from engine.store.connection import CONNECT_TIMEOUT, STATEMENT_TIMEOUT, as_unavailable, prepare_connection
+from engine.store.connection import (
+    CONNECT_TIMEOUT,
+    CONNECTION_ERRORS,
+    STATEMENT_TIMEOUT,
+    UNSENT,
+    as_unavailable,
+    prepare_connection,
+)
 from engine.store.rows import EventFilter, InvalidData, RunFilter, StoredAttempt
 
 PAGE_MOST = 500  # rows
@@ -45,18 +52,24 @@ class Database:
                 reset=_keep,  # we leave no state on a session; the default costs a round trip
             )
 
-    @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
-        """A connection of the pool. Unavailable: there is none, or it broke."""
+    async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
+        """Rows of one statement. Unavailable: there is no connection, or it broke; InvalidData: a value is refused."""
         await self.open()
         with _errors():
-            async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
-                yield connection
+            for _ in range(self._size):  # all of them may have been lost while nobody used them
+                try:
+                    return await self._fetch(statement, arguments)
+                except UNSENT:
+                    continue
+            return await self._fetch(statement, arguments)
 
-    async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
-        """Rows of one statement."""
-        async with self.connection() as connection:
-            rows: list[Any] = await connection.fetch(statement, *arguments)
+    async def _fetch(self, statement: str, arguments: tuple[Any, ...]) -> list[Any]:
+        async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
+            try:
+                rows: list[Any] = await connection.fetch(statement, *arguments)
+            except CONNECTION_ERRORS:
+                connection.terminate()  # or the pool would hand it out again
+                raise
             return rows
 
     async def run(self, query: Query[Any, Any]) -> list[Any]:

@@ -59,8 +59,8 @@ class Documents:
         self, collection: str, where: Mapping[str, Any], *, prefix: str, limit: int, newest_first: bool
     ) -> list[dict[str, Any]]:
         """Documents that contain `where`: [{"key", "value", "updated_at"}], in the order of keys or newest first."""
-        if "\0" in collection + prefix:
-            return []
+        if "\0" in collection + prefix or _find_nul(where, "where"):
+            return []  # nothing that is stored can be like that
         order = "updated_at desc, key" if newest_first else "key"
         arguments: list[Any] = [collection, prefix, max(1, min(limit, MOST))]
         if where:

@@ -98,7 +98,7 @@ class Ingest:
             if lost or not all(run.id in runs for run in record.runs):
                 answers.append(None)
             else:
-                answers.append(Ingested(event_id, [(run.id, run.pipeline) for run in record.runs]))
+                answers.append(Ingested(event_id, sorted((run.id, run.pipeline) for run in record.runs)))
         if all(answers):
             return answers  # type: ignore[return-value]
         first = await self._first([record for record, answer in zip(records, answers, strict=True) if not answer])
@@ -156,7 +156,7 @@ def _repeated(record: IngestRecord, events: set[UUID], written: set[UUID], first
             run_id = found[0]
             event_id = event_id or found[1]
         runs.append((run_id, run.pipeline))
-    return Ingested(event_id, runs, duplicate=duplicate)
+    return Ingested(event_id, sorted(runs), duplicate=duplicate)
 
 
 def dedup_id(dedup: Dedup) -> UUID:

@@ -50,12 +50,16 @@ class IngestRecord(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[NewRun] = []
     decisions: list[Decision] = []
 
+    def __post_init__(self) -> None:
+        if self.event is None and (self.dedup is not None or self.decisions):
+            raise ValueError("dedup needs an event, and so do decisions")
+
 
 class Ingested(msgspec.Struct, frozen=True):
     """What is in the tables now. A duplicate wrote nothing: these are the first one's event and runs."""
 
     event_id: UUID | None
-    runs: list[tuple[UUID, str]]  # run id, pipeline
+    runs: list[tuple[UUID, str]]  # run id, pipeline; sorted
     duplicate: bool = False
 
 

@@ -163,12 +163,8 @@ async def test_zombie_writes_nothing_and_its_neighbours_are_unaffected(store: St
     [taken] = await store.claim([zombie.id], worker, 16)
     assert taken.turn == 2
     late = make_checkpoint(zombie, make_attempt(output=b'"late"'), update=finished())
-    answers = await asyncio.gather(
-        store.checkpoint(make_checkpoint(good, make_attempt())),
-        store.checkpoint(late),
-        store.checkpoint(make_checkpoint(taken, make_attempt(output=b'"mine"'))),
-    )
-    assert answers == [True, False, True]
+    records = [make_checkpoint(good, make_attempt()), late, make_checkpoint(taken, make_attempt(output=b'"mine"'))]
+    assert await asyncio.gather(*map(store.checkpoint, records)) == [True, False, True]
     assert [attempt.output for attempt in await store.get_attempts(zombie.id)] == [b'"mine"']
 
 
@@ -196,7 +192,7 @@ async def test_words_after_letting_go_are_refused(store: Store) -> None:
     _, run = await claim_one(store)
     release = make_checkpoint(run, update=RunUpdate(status=RunStatus.WAITING, due_at=later()))
     afterwards = make_checkpoint(run, make_attempt())
-    assert await asyncio.gather(store.checkpoint(release), store.checkpoint(afterwards)) == [True, False]
+    assert await asyncio.gather(*map(store.checkpoint, [release, afterwards])) == [True, False]
     assert not await store.checkpoint(afterwards)
 
 
