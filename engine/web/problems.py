@@ -15,7 +15,9 @@ from engine.errors import (
     NotFound,
     RefusedDelivery,
     TooLarge,
+    TooSlow,
     Unavailable,
+    WrongMethod,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -51,6 +53,8 @@ STATUS: dict[type[Exception], int] = {  # the first class in an error's MRO that
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,
+    TooSlow: 408,
+    WrongMethod: 405,
     WrongMediaType: 415,
     RefusedDelivery: 400,
     Unavailable: 503,
@@ -102,6 +106,8 @@ def _own_problem(error: Exception, status: int, instance: str) -> tuple[Problem,
         detail = "The JSON is nested too deeply."
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, WrongMethod):
+        headers["Allow"] = ", ".join(error.allowed)
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="hookwright"'
     errors = [
