@@ -7,7 +7,9 @@ HookwrightError
 ├── RefusedDelivery        a delivery that is not accepted (bad signature, too large, unknown path)
 │   ├── BadSignature
 │   ├── BadRequest
-│   └── TooLarge
+│   ├── TooLarge
+│   ├── TooSlow
+│   └── WrongMethod
 ├── NotFound               no such run, event, pipeline
 ├── Conflict               the thing exists but is in a state that does not allow this
 └── Unavailable            PostgreSQL or Redis cannot be reached right now
@@ -39,6 +41,18 @@ class BadRequest(RefusedDelivery):
 
 class TooLarge(RefusedDelivery):
     """The body is larger than allowed."""
+
+
+class TooSlow(RefusedDelivery):
+    """The body did not arrive in time."""
+
+
+class WrongMethod(RefusedDelivery):
+    """This HTTP method is not accepted here."""
+
+    def __init__(self, message: str = "", *, allowed: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.allowed = allowed  # becomes the Allow header
 
 
 class NotFound(HookwrightError):

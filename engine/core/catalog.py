@@ -77,6 +77,7 @@ class WebhookRules(msgspec.Struct, frozen=True):
     wants(event_type, config): whether the trigger's `events` list includes it.
     handshake(delivery, config): an immediate answer, or None; called after verify.
     answer(delivery, config): what the sender gets once the event is stored, where it does not take a 202 with JSON.
+    credentials(config): lower-case names of headers that hold a secret as it is; they are stored masked.
     sign(body, headers, config, now): headers of a sample delivery so that verify passes.
     sample(event_type): (headers, body) of a realistic delivery, or None if there is no such sample.
     """
@@ -88,6 +89,7 @@ class WebhookRules(msgspec.Struct, frozen=True):
     sign: Callable[[bytes, dict[str, str], Any, float], dict[str, str]]
     handshake: Callable[[Delivery, Any], HandshakeReply | None] | None = None
     answer: Callable[[Delivery, Any], HandshakeReply | None] | None = None
+    credentials: Callable[[Any], tuple[str, ...]] | None = None
     sample: Callable[[str], tuple[dict[str, str], bytes] | None] | None = None
     samples: tuple[str, ...] = ()  # event types that sample() knows
 

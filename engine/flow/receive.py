@@ -1,107 +1,103 @@
-"""Receive a delivery: route, verify, shake hands, record, ring. 2xx only after the commit."""
+"""Receive a delivery: who listens, is it genuine, then one commit and the bell."""
 
-import time
+import re
+from collections.abc import Callable
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
 
-from engine import metrics
 from engine.core.catalog import HandshakeReply
 from engine.core.event import Delivery, Event
 from engine.core.ids import uuid7
-from engine.errors import BadSignature, HookwrightError, NotFound, RefusedDelivery
+from engine.errors import NotFound, WrongMethod
 from engine.flow.record import record_event
 from engine.pipeline.deployment import Endpoint
 from engine.runtime import Runtime
 
-HIDDEN = frozenset({"authorization", "cookie", "proxy-authorization", "x-gitlab-token", "x-api-key"})
-DROPPED = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})  # hop-by-hop
 MASK = "***"
+HOP_BY_HOP = frozenset({  # about the connection, not about the delivery: RFC 9110, section 7.6.1
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade",
+})  # fmt: skip
+CREDENTIAL = re.compile(r"auth(orization)?(-|$)|cookie|token|secret|passw|api-?key|credential|session")
 
 
 class Received(msgspec.Struct, frozen=True):
-    """What the sender is told. A duplicate names the first one's event and runs."""
+    """What became of a delivery. event_id None: a handshake, nothing was stored. `reply` replaces the usual answer."""
 
-    event_id: UUID
-    runs: list[tuple[UUID, str]]  # id, pipeline
-    duplicate: bool
-
-
-class WrongMethod(RefusedDelivery):
-    """This hook does not take that method."""
-
-    def __init__(self, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"this hook takes {', '.join(allowed)}")
-        self.allowed = allowed
+    source: str
+    event_id: UUID | None = None
+    type: str = ""
+    runs: list[tuple[UUID, str]] = []
+    duplicate: bool = False
+    reply: HandshakeReply | None = None
 
 
 def find_endpoint(runtime: Runtime, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
-    """Where a path leads. NotFound or WrongMethod, before a byte of the body is read."""
+    """Who listens to this path, and the path's parameters. NotFound or WrongMethod."""
     found = runtime.deployments.current.find(path)
     if found is None:
-        metrics.REFUSED.labels("unknown_path").inc()
-        raise NotFound(f"no pipeline listens on /hooks/{path}")
-    endpoint, _ = found
-    if method not in endpoint.methods:
-        metrics.REFUSED.labels("method").inc()
-        raise WrongMethod(tuple(endpoint.methods))
+        raise NotFound("nobody listens to this path")
+    if method not in found[0].methods:
+        raise WrongMethod(f"this path takes {', '.join(found[0].methods)}", allowed=tuple(found[0].methods))
     return found
 
 
-async def receive(runtime: Runtime, endpoint: Endpoint, delivery: Delivery) -> Received | HandshakeReply:
-    """Verify and record one delivery. BadSignature, BadRequest, or Unavailable if it could not be recorded."""
-    began = time.perf_counter()
-    first = endpoint.bindings[0]
-    rules = first.type.webhook
+async def receive(runtime: Runtime, endpoint: Endpoint, delivery: Delivery) -> Received:
+    """Verify the delivery, store the event with its decisions and runs in one commit, ring the runs.
+
+    BadSignature: nothing was stored. Unavailable: it is not known whether it was; the sender tries again, and the
+    delivery id makes that harmless.
+    """
+    kind, config = endpoint.bindings[0].type, endpoint.bindings[0].config  # the same in all bindings of a path
+    rules = kind.webhook
     assert rules is not None
-    try:
-        rules.verify(delivery, first.config)
-        reply = rules.handshake(delivery, first.config) if rules.handshake is not None else None
-        if reply is not None:
-            runtime.log.info("handshake.answered", path=delivery.path, source=first.type.source)
-            return reply
-        event = Event(
-            id=uuid7(),
-            source=first.type.source,
-            type=rules.event_type(delivery, first.config),
-            received_at=delivery.received_at,
-            method=delivery.method,
-            path=delivery.path,
-            query=delivery.query,
-            headers=kept_headers(delivery.headers, first.config),
-            path_params=delivery.path_params,
-            body=delivery.body,
-            delivery_id=rules.delivery_id(delivery, first.config),
-        )
-    except HookwrightError as error:
-        reason = "signature" if isinstance(error, BadSignature) else "malformed"
-        metrics.REFUSED.labels(reason).inc()
-        runtime.log.info(
-            "delivery.refused",
-            path=delivery.path,
-            source=first.type.source,
-            reason=str(error),
-            bytes=len(delivery.body),
-        )
-        raise
-    ingested = await record_event(runtime, event, endpoint.bindings, dedup_scope=f"hook:{delivery.path}")
-    assert ingested.event_id is not None
-    (metrics.DUPLICATES if ingested.duplicate else metrics.RECEIVED).labels(event.source).inc()
-    runtime.log.info(
-        "delivery.accepted",
+    rules.verify(delivery, config)
+    if rules.handshake is not None and (reply := rules.handshake(delivery, config)) is not None:
+        return Received(kind.source, reply=reply)
+    secret = rules.credentials(config) if rules.credentials is not None else ()
+    headers, query = stored(delivery, secret, runtime.secrets.redact_text)
+    event = Event(
+        id=uuid7(),
+        source=kind.source,
+        type=rules.event_type(delivery, config),
+        received_at=delivery.received_at,
+        method=delivery.method,
         path=delivery.path,
-        source=event.source,
-        type=event.type,
-        bytes=len(delivery.body),
-        event_id=str(ingested.event_id),
-        runs=len(ingested.runs),
-        duplicate=ingested.duplicate,
-        took_ms=round((time.perf_counter() - began) * 1000, 2),
+        query=query,
+        headers=headers,
+        path_params=delivery.path_params,
+        body=delivery.body,
+        delivery_id=rules.delivery_id(delivery, config),
     )
-    return Received(ingested.event_id, ingested.runs, ingested.duplicate)
+    recorded = await record_event(runtime, event, endpoint.bindings, dedup_scope=f"hook:{delivery.path}")
+    return Received(
+        kind.source,
+        event_id=recorded.event_id,
+        type=event.type,
+        runs=recorded.runs,
+        duplicate=recorded.duplicate,
+        reply=rules.answer(delivery, config) if rules.answer is not None else None,
+    )
 
 
-def kept_headers(headers: dict[str, str], config: object) -> dict[str, str]:
-    """Headers as they are stored: credentials masked, hop-by-hop ones left out."""
-    hidden = HIDDEN | set(getattr(config, "credential_headers", ()))
-    return {name: MASK if name in hidden else value for name, value in headers.items() if name not in DROPPED}
+def stored(
+    delivery: Delivery, credentials: tuple[str, ...], redact: Callable[[str], str]
+) -> tuple[dict[str, str], str]:
+    """Headers and query as they are kept: without hop-by-hop headers, without credentials and known secrets."""
+    headers = {
+        name: MASK if is_credential(name) or name in credentials else value
+        for name, value in delivery.headers.items()
+        if name not in HOP_BY_HOP
+    }
+    text = "\n".join((*headers.values(), delivery.query))
+    if redact(text) == text:
+        return headers, delivery.query
+    return {name: redact(value) for name, value in headers.items()}, redact(delivery.query)
+
+
+@lru_cache(maxsize=1024)
+def is_credential(name: str) -> bool:
+    """Whether a header of this lower-case name is likely to hold a secret."""
+    return CREDENTIAL.search(name) is not None

@@ -1,127 +1,211 @@
-"""POST /hooks/{path}: reads the body within its limit and answers. Bare ASGI, since every webhook pays for it."""
+"""/hooks/...: the raw body with a limit, handed over to flow.receive; answers in JSON.
+
+A bare ASGI application, since an ordinary Litestar route costs as much as all the rest of accepting a delivery.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import structlog
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from engine.core.catalog import HandshakeReply
+from engine import metrics
 from engine.core.event import Delivery
-from engine.errors import BadRequest, TooLarge
-from engine.flow.receive import Received, WrongMethod, find_endpoint, receive
+from engine.errors import (
+    BadRequest,
+    BadSignature,
+    HookwrightError,
+    NotFound,
+    TooLarge,
+    TooSlow,
+    Unavailable,
+    WrongMethod,
+)
+from engine.flow.receive import Received, find_endpoint, receive
 from engine.runtime import Runtime
-from engine.web.problems import MEDIA_TYPE, Problem, problem_for
+from engine.web.problems import MEDIA_TYPE, problem_for
 
-READ = 30.0  # seconds a sender may take to send its body
-PREFIX = "/hooks/"
-JSON = b"application/json"
+PATIENCE = 30.0  # seconds until the whole body has arrived
+LONGEST_PATH = 200  # characters of an unknown path in a log line
+REASONS: dict[type[HookwrightError], str] = {
+    BadSignature: "signature",
+    NotFound: "unknown_path",
+    WrongMethod: "method",
+    TooLarge: "too_large",
+    TooSlow: "slow",
+    BadRequest: "bad_request",
+    Unavailable: "unavailable",
+}
 
-log = structlog.get_logger("web")
+log = structlog.get_logger("hooks")
+encoder = msgspec.json.Encoder()
 
 
-class Gone(Exception):
-    """The sender hung up before its body was complete."""
+class StartedRun(msgspec.Struct, frozen=True):
+    """A run that a delivery started."""
+
+    id: UUID
+    pipeline: str
+    status_url: str
 
 
-def create_hooks_handler(runtime: Runtime) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """The ASGI application for everything below /hooks/."""
-    base = f"{runtime.settings.url}/api/v1/runs/"
+class Accepted(msgspec.Struct, frozen=True):
+    """The answer to a delivery."""
 
-    async def handle(scope: Scope, receive_: Receive, send: Send) -> None:
-        path = scope["path"].removeprefix(PREFIX).strip("/")
+    event_id: UUID
+    runs: list[StartedRun]
+    duplicate: bool
+
+
+class Disconnected(Exception):
+    """The sender went away."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What is sent back."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: dict[str, str] = {}
+
+
+def create_hooks_handler(runtime: Runtime, *, patience: float = PATIENCE) -> ASGIApp:
+    """The application to mount at /hooks. patience: seconds a sender has for its body."""
+    runs_url = f"{runtime.settings.url}/api/v1/runs/"
+
+    async def hooks(scope: Scope, receive_message: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        path, method = scope["path"].strip("/"), scope["method"]  # type: ignore[typeddict-item]
+        facts: dict[str, Any] = {"path": path[:LONGEST_PATH]}
         try:
-            endpoint, parameters = find_endpoint(runtime, scope["method"], path)  # type: ignore[typeddict-item]
+            check_address(scope)
+            endpoint, path_params = find_endpoint(runtime, method, path)
             headers = read_headers(scope["headers"])
-            body = await read_body(receive_, headers, endpoint.max_body)
+            limit = endpoint.max_body or runtime.settings.max_body
+            async with asyncio.timeout(patience):
+                body = await read_body(headers.get("content-length"), receive_message, limit)
+            facts["bytes"] = len(body)
             delivery = Delivery(
-                method=scope["method"],  # type: ignore[typeddict-item]
+                method=method,
                 path=path,
                 query=scope["query_string"].decode("latin-1"),
                 headers=headers,
                 body=body,
                 received_at=datetime.now(UTC),
-                path_params=parameters,
+                path_params=path_params,
             )
-            answer = await receive(runtime, endpoint, delivery)
-        except Gone:
+            received = await receive(runtime, endpoint, delivery)
+            answer = accept(received, runs_url)
+            _tell_accepted(received, facts, started)
+        except Disconnected:
+            metrics.REFUSED.labels("disconnected").inc()
+            log.info("delivery.refused", **facts, reason="disconnected", ms=_ms(started))
             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, the sender gets an answer
-            await refuse(send, error, instance=scope["path"])
-            return
-        if isinstance(answer, HandshakeReply):
-            await respond(send, answer.status, answer.body, answer.content_type.encode())
-            return
-        await respond(send, 200 if answer.duplicate else 202, encode(answer, base), JSON)
+        except TimeoutError:
+            answer = refuse(TooSlow(f"the body did not arrive within {patience:g} s"), facts, started)
+        except HookwrightError as error:
+            answer = refuse(error, facts, started)
+        except Exception as error:  # whatever it is, the sender gets an answer and we get the traceback
+            log.exception("delivery.failed", **facts, ms=_ms(started))
+            answer = refuse(error, facts, started)
+        await respond(send, answer)
 
-    return handle
-
-
-def encode(answer: Received, base: str) -> bytes:
-    """The answer's body."""
-    return msgspec.json.encode({
-        "event_id": answer.event_id,
-        "runs": [{"id": run, "pipeline": name, "status_url": f"{base}{run}"} for run, name in answer.runs],
-        "duplicate": answer.duplicate,
-    })  # fmt: skip
+    return hooks
 
 
-def read_headers(raw: Any) -> dict[str, str]:
-    """Lower-case names; a header sent twice is joined with a comma (RFC 9110, 5.3)."""
+def check_address(scope: Scope) -> None:
+    """NotFound for /hooksome, which Litestar's mount takes for a part of /hooks."""
+    if not scope["path"].startswith("/"):
+        raise NotFound("there is nothing at this address")
+
+
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Lower-case names; repeated headers joined."""
     headers: dict[str, str] = {}
-    for name, value in raw:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    for name_bytes, value_bytes in raw:
+        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
 
-async def read_body(receive_: Receive, headers: dict[str, str], most: int) -> bytes:
-    """The whole body. TooLarge as soon as it is known to be, Gone if the sender hangs up, BadRequest if it dawdles."""
-    declared = headers.get("content-length", "")
-    if declared.isdecimal() and (len(declared) > 15 or int(declared) > most):
-        raise TooLarge(f"the body has {declared} bytes, {most} are allowed")
-    chunks, size, more = [], 0, True
-    try:
-        async with asyncio.timeout(READ):
-            while more:
-                message: Any = await receive_()
-                if message["type"] == "http.disconnect":
-                    raise Gone
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size > most:
-                    raise TooLarge(f"the body has more than {most} bytes")
-                chunks.append(chunk)
-                more = message.get("more_body", False)
-    except TimeoutError:
-        raise BadRequest(f"the body did not arrive within {READ:g} s") from None
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+async def read_body(content_length: str | None, receive_message: Receive, limit: int) -> bytes:
+    """The whole body. TooLarge as soon as it is known to be; Disconnected if the sender went away before its end."""
+    if content_length is not None and content_length.isdecimal() and _exceeds(content_length, limit):
+        raise TooLarge(f"the body may have {limit:,} bytes")
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive_message()
+        if message["type"] != "http.request":
+            raise Disconnected
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise TooLarge(f"the body may have {limit:,} bytes")
+        if not message.get("more_body", False):
+            return part if not parts else b"".join([*parts, part])
+        parts.append(part)
 
 
-async def refuse(send: Send, error: Exception, *, instance: str) -> None:
-    """Any error as a problem. What nobody expected is logged and tells nothing."""
-    if isinstance(error, WrongMethod):
-        problem = Problem(title="Method Not Allowed", status=405, detail=str(error), instance=instance)
-        headers = {"Allow": ", ".join(error.allowed)}
-    else:
-        problem, headers = problem_for(error, instance=instance)
-        if problem.status == 500:
-            log.error("delivery.failed", path=instance, exc_info=error)
-        if problem.status == 401:
-            headers.pop("WWW-Authenticate", None)
-    if problem.status == 413:
-        headers["Connection"] = "close"  # the rest of the body is not read
-    await respond(send, problem.status, msgspec.json.encode(problem), MEDIA_TYPE.encode(), headers)
+def accept(received: Received, runs_url: str) -> Answer:
+    """202 for a new event, 200 for a repeat; or what the sender's own rules ask for."""
+    if received.reply is not None:
+        return Answer(received.reply.status, received.reply.body, received.reply.content_type)
+    assert received.event_id is not None
+    runs = [StartedRun(run_id, pipeline, f"{runs_url}{run_id}") for run_id, pipeline in received.runs]
+    body = encoder.encode(Accepted(received.event_id, runs, received.duplicate))
+    return Answer(200 if received.duplicate else 202, body)
 
 
-async def respond(
-    send: Send, status: int, body: bytes, content_type: bytes, headers: dict[str, str] | None = None
-) -> None:
-    """Send one whole response."""
-    raw = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
-    raw += [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+def refuse(error: Exception, facts: dict[str, Any], started: float) -> Answer:
+    """The problem as an answer, counted and logged."""
+    problem, headers = problem_for(error, instance=f"/hooks/{facts['path']}")
+    if problem.status == 401:  # an API token is not what is missing here
+        headers["WWW-Authenticate"] = getattr(error, "challenge", "Signature")
+    reason = REASONS.get(type(error), "error") if isinstance(error, HookwrightError) else "error"
+    metrics.REFUSED.labels(reason).inc()
+    log.info("delivery.refused", **facts, reason=reason, why=problem.detail, status=problem.status, ms=_ms(started))
+    return Answer(problem.status, encoder.encode(problem), MEDIA_TYPE, headers)
+
+
+async def respond(send: Send, answer: Answer) -> None:
+    """Send it in one piece."""
+    headers = [
+        (b"content-type", answer.content_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+        *((name.lower().encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+def _tell_accepted(received: Received, facts: dict[str, Any], started: float) -> None:
+    if received.event_id is None:
+        log.info("delivery.answered", **facts, source=received.source, reason="handshake", ms=_ms(started))
+        return
+    counter = metrics.DUPLICATES if received.duplicate else metrics.RECEIVED
+    counter.labels(received.source).inc()
+    log.info(
+        "delivery.accepted",
+        **facts,
+        source=received.source,
+        type=received.type,
+        event_id=str(received.event_id),
+        runs=len(received.runs),
+        duplicate=received.duplicate,
+        ms=_ms(started),
+    )
+
+
+def _exceeds(content_length: str, limit: int) -> bool:
+    return len(content_length) > 15 or int(content_length) > limit
+
+
+def _ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)

@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from engine.plugin import Delivery, Scheme, StepConfig, TriggerKind, WebhookRules, resolve_auth, signature
 from plugins.webhook.receiver import Receiver, wants
+from plugins.webhook.schemes import TokenConfig
 
 DEFAULT_TYPE = "webhook"
 
@@ -70,6 +71,12 @@ def event_type(delivery: Delivery, config: WebhookConfig) -> str:
     return (delivery.header(config.type.header.lower()) if config.type is not None else "") or DEFAULT_TYPE
 
 
+def credentials(config: WebhookConfig) -> tuple[str, ...]:
+    """The header of the `token` scheme, whatever its name."""
+    found = _scheme(config)
+    return (found[1].header.lower(),) if found and isinstance(found[1], TokenConfig) else ()
+
+
 def sign(body: bytes, headers: dict[str, str], config: WebhookConfig, now: float) -> dict[str, str]:
     """Headers of the scheme."""
     found = _scheme(config)
@@ -78,7 +85,14 @@ def sign(body: bytes, headers: dict[str, str], config: WebhookConfig, now: float
 
 def register_all(register: Any) -> None:
     """The `webhook` trigger."""
-    rules = WebhookRules(verify=verify, delivery_id=delivery_id, event_type=event_type, wants=wants, sign=sign)
+    rules = WebhookRules(
+        verify=verify,
+        delivery_id=delivery_id,
+        event_type=event_type,
+        wants=wants,
+        credentials=credentials,
+        sign=sign,
+    )
     register("webhook", config=WebhookConfig, kind=TriggerKind.WEBHOOK, source="webhook", webhook=rules)
 
 
