@@ -3,6 +3,7 @@
 A fixed time that a spring night skips fires at the next time that exists; one that an autumn night repeats fires once.
 """
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -19,6 +20,14 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+FIELDS = {  # as cronsim calls them: what may stand there
+    "minute": "0-59",
+    "hour": "0-23",
+    "day-of-month": "1-31, L or LW",
+    "month": "1-12 or JAN-DEC",
+    "day-of-week": "0-7 or SUN-SAT",
+}
+DAYS = re.compile(r"[0-9]{1,3}(,[0-9]{1,3})*")
 
 
 def next_tick(cron: str, timezone: str, after: datetime) -> datetime:
@@ -64,4 +73,16 @@ def _simulate(cron: str, start: datetime) -> CronSim:
     try:
         return CronSim(fields, start)
     except (CronSimError, ValueError, AssertionError) as error:
-        raise ValueError(f"{cron!r} cannot be: {str(error)[:1].lower()}{str(error)[1:]}") from None
+        raise ValueError(_explain(fields, str(error))) from None
+
+
+def _explain(fields: str, error: str) -> str:
+    """What is wrong with the field that cronsim names: `hour cannot be 25: 0-23`."""
+    values = dict(zip(FIELDS, fields.split(), strict=True))
+    name = error.removeprefix("Bad ")
+    if name not in values:
+        return f"{fields!r} is not a schedule: {error}"
+    value = values[name]
+    if name == "day-of-month" and DAYS.fullmatch(value) and all(1 <= int(day) <= 31 for day in value.split(",")):
+        return f"{fields!r} never fires: month {values['month']} has no day {value}"
+    return f"{name.replace('-', ' ')} cannot be {value}: {FIELDS[name]}"
