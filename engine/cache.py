@@ -1,5 +1,6 @@
 """The cache in Redis or Valkey that steps see. It may be away or empty at any moment."""
 
+import asyncio
 import contextlib
 import time
 from typing import Any
@@ -12,6 +13,7 @@ from engine.core.failure import Fail, Retry
 
 PREFIX = "hookwright:cache:"
 MAX_VALUE = 5_000_000  # bytes of JSON
+PATIENCE = 2.0  # seconds for one command
 AWAY = 2.0  # seconds of misses after a failure, so that an unreachable Redis does not slow every step down
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
@@ -28,7 +30,8 @@ class RedisCache:
         if time.monotonic() < self._away_until:
             return False, None
         try:
-            raw = await self._client.get(PREFIX + key)
+            async with asyncio.timeout(PATIENCE):
+                raw = await self._client.get(PREFIX + key)
         except REDIS_ERRORS:
             self._away_until = time.monotonic() + AWAY
             return False, None
@@ -45,7 +48,8 @@ class RedisCache:
         if len(raw) > MAX_VALUE:
             raise Fail(f"the value has {len(raw):,} bytes; the cache takes {MAX_VALUE:,}", type="invalid_input")
         try:
-            await self._client.set(PREFIX + key, raw, px=max(1, round(ttl * 1000)))
+            async with asyncio.timeout(PATIENCE):
+                await self._client.set(PREFIX + key, raw, px=max(1, round(ttl * 1000)))
         except REDIS_ERRORS as error:
             raise _away(error) from error
 
@@ -54,7 +58,8 @@ class RedisCache:
         if not keys:
             return 0
         try:
-            return int(await self._client.delete(*(PREFIX + key for key in keys)))
+            async with asyncio.timeout(PATIENCE):
+                return int(await self._client.delete(*(PREFIX + key for key in keys)))
         except REDIS_ERRORS as error:
             raise _away(error) from error
 
@@ -66,9 +71,10 @@ class RedisCache:
 
 def connect_cache(redis_url: str) -> RedisCache:
     """A cache on this Redis; connects when first used."""
-    client = redis.asyncio.from_url(redis_url, socket_timeout=2, socket_connect_timeout=1, max_connections=200)
+    # No socket_timeout: redis-py would use asyncio.wait_for, which in Python 3.11 can swallow a cancellation.
+    client = redis.asyncio.from_url(redis_url, socket_timeout=None, socket_connect_timeout=1, max_connections=200)
     return RedisCache(client)
 
 
 def _away(error: BaseException) -> Retry:
-    return Retry(f"Redis is away: {error or type(error).__name__}", type="network")
+    return Retry(f"Redis is away: {str(error) or type(error).__name__}", type="network")
