@@ -7,8 +7,9 @@ async def test_greeting():
     assert result.output == "Hello Ann"
 """
 
+from engine.plugin.host import load_catalog
 from engine.testing.conformance import check_step_type
 from engine.testing.memory import MemoryCache, MemoryDocuments
 from engine.testing.step import StepResult, run_step
 
-__all__ = ["MemoryCache", "MemoryDocuments", "StepResult", "check_step_type", "run_step"]
+__all__ = ["MemoryCache", "MemoryDocuments", "StepResult", "check_step_type", "load_catalog", "run_step"]
