@@ -23,13 +23,17 @@ DEAD_AFTER = 6.0  # seconds without a heartbeat
 LEADER = 0x48776C65  # advisory lock
 SLOTS = 1000  # of tally
 
+# These statements find runs by their key and name states by columns other than status (running is: has a worker), or
+# the planner might prefer a partial index of open runs, which is only small while little is open.
+
 # The worker row is locked against its deletion: a worker declared dead claims nothing.
 CLAIM = f"""
 with holder as (
     select id from worker where id = $2 for key share
 ), picked as (
     select run.id, run.event_id from run, holder
-    where run.id = any($1::uuid[]) and run.status in ('queued', 'waiting') and run.due_at <= now() + interval '{EARLY}'
+    where run.id = any($1::uuid[]) and run.worker is null and run.finished_at is null
+        and run.due_at <= now() + interval '{EARLY}'
     order by run.id limit $3 for update of run skip locked
 ), taken as (
     update run set status = 'running', worker = $2, turn = run.turn + 1, started_at = coalesce(run.started_at, now()),
@@ -53,17 +57,17 @@ from attempt where run_id = any($1::uuid[]) order by run_id, started_at, step, n
 # A claim whose result is unknown may have left runs that nobody works on.
 GIVE_BACK = """
 update run set status = 'queued', worker = null, due_at = now(), rung_at = null
-where id = any($1::uuid[]) and worker = $2 and status = 'running'
+where id = any($1::uuid[]) and worker = $2
 """
 
-# `held` locks the runs that only get attempts, `changed` writes those that change. Both name turn and status, so
+# `held` locks the runs that only get attempts, `changed` writes those that change. Both name the turn, so
 # that a run that was taken over is in neither. A run that this very turn has finished already is `mine` too: the
 # answer to the first commit was lost on its way.
 CHECKPOINT = """
 with held as (
     select run.id from run
     join unnest($1::uuid[], $2::integer[]) as h (id, turn) on run.id = h.id and run.turn = h.turn
-    where run.status = 'running' order by run.id for no key update of run
+    where run.worker is not null order by run.id for no key update of run
 ), changed as (
     update run set
         status = u.status,
@@ -81,7 +85,7 @@ with held as (
         finished_at = case when u.status in ('succeeded', 'failed', 'cancelled') then now() end
     from unnest($3::uuid[], $4::integer[], $5::text[], $6::json[], $7::json[], $8::json[], $9::text[], $10::text[],
         $11::timestamptz[]) as u (id, turn, status, vars, outputs, error, message, waiting_for, due_at)
-    where run.id = u.id and run.turn = u.turn and run.status = 'running'
+    where run.id = u.id and run.turn = u.turn and run.worker is not null
     returning run.id, run.status
 ), counted as (
     insert into tally (hour, status, slot, runs)
@@ -92,7 +96,7 @@ with held as (
     select id from held union all select id from changed union all
     select run.id from run join unnest($3::uuid[], $4::integer[], $5::text[]) as u (id, turn, status)
         on run.id = u.id and run.turn = u.turn and run.status = u.status
-    where run.status in ('succeeded', 'failed', 'cancelled')
+    where run.finished_at is not null
 ), written as (
     insert into attempt (run_id, step, number, status, input, output, error, usage, started_at, finished_at, cached,
         due_at)
