@@ -10,7 +10,7 @@ from engine.runtime import Runtime
 async def cancel_run(runtime: Runtime, run_id: UUID) -> str:
     """`cancelled` if it ended at once, `running` if its worker was asked to stop. NotFound; Conflict if it is over."""
     status = await runtime.store.request_cancel(run_id)
-    if status is None:
+    if status in (None, "finished"):
         run = await runtime.store.get_run(run_id)
         if run is None:
             raise NotFound(f"there is no run {run_id}")
