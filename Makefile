@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.1
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: help setup up test check format bench docs clean constraints
+.PHONY: help setup up test check format bench docs pictures clean constraints
 
 help: ## this list
 	@echo 'Hookwright: webhooks in, pipelines run. `make up` is all it takes.'; echo
@@ -56,6 +56,9 @@ check: $(STAMP) ## lint, formatting, types, layers, docs
 format: $(STAMP) ## put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+pictures: $(STAMP) ## take the pictures of the dashboard in docs/ again (needs a Chromium)
+	@HOOKWRIGHT_REQUIRE_BROWSER=1 HOOKWRIGHT_PICTURES=docs $(BIN)/python -m pytest -q tests/browser/test_picture.py
 
 bench: $(STAMP) ## benchmarks, with ratios to floors measured in the same run
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
