@@ -98,9 +98,7 @@ class RequestConfig(StepConfig, frozen=True):
         str | UnsetType, Meta(description="Body, sent as this text in UTF-8; set `content-type` in `headers`.")
     ] = UNSET
     auth: Annotated[Auth | None, Meta(description="Credentials.", examples=[{"bearer": "${{ secrets.TOKEN }}"}])] = None
-    timeout: Annotated[
-        Duration, Meta(description="How long to wait for a connection, and for each part of the answer.")
-    ] = "30s"
+    timeout: Annotated[Duration, Meta(description="How long to wait for the whole answer.")] = "30s"
     follow_redirects: Annotated[
         bool, Meta(description="Go where a 3xx points to; every hop is checked like the first.")
     ] = False

@@ -1,5 +1,6 @@
 """Calling other services from a step: one request, its failures in the engine's words."""
 
+import asyncio
 import math
 import time
 from collections.abc import Mapping
@@ -25,13 +26,13 @@ async def send_request(
     *,
     content: bytes | None = None,
     headers: Mapping[str, str] | None = None,
-    timeout: float,  # noqa: ASYNC109 - httpx's own, per wait
+    timeout: float,  # noqa: ASYNC109 - it becomes an error of our own
     follow_redirects: bool = False,
     label: str | None = None,
 ) -> httpx.Response:
     """One request with its body read, whatever its status. A connection that cannot be made is tried three times.
 
-    timeout: seconds for connecting and for each wait for data. label: what messages call the other side where its URL
+    timeout: seconds for all of it. label: what messages call the other side where its URL
     is a secret; None: method and URL without query. Raises Retry (`timeout`, `network`) or
     Fail (`invalid_input`, `blocked_address`, `response_too_large`, `redirects`).
     """
@@ -41,13 +42,17 @@ async def send_request(
         raise Fail(f"this is no request one can send: {error}", type="invalid_input") from None
     if not request.url.host:
         raise Fail(f"{label or repr(str(url))} is not a URL: write https://host/path", type="invalid_input")
+    where = label or f"{method} {shown(request.url)}"
     try:
-        try:
-            return await client.send(request, follow_redirects=follow_redirects)
-        except httpx.ConnectError:  # nothing was sent: safe for any method
-            return await CONNECTS(httpx.ConnectError, client.send, request, follow_redirects=follow_redirects)
+        async with asyncio.timeout(timeout):
+            try:
+                return await client.send(request, follow_redirects=follow_redirects)
+            except httpx.ConnectError:  # nothing was sent: safe for any method
+                return await CONNECTS(httpx.ConnectError, client.send, request, follow_redirects=follow_redirects)
+    except TimeoutError:
+        raise Retry(f"{where}: no complete answer within {timeout:g} s", type="timeout") from None
     except httpx.HTTPError as error:
-        raise translate(error, where=label or f"{method} {shown(request.url)}", timeout=timeout) from error
+        raise translate(error, where=where, timeout=timeout) from error
 
 
 def translate(error: httpx.HTTPError, *, where: str, timeout: float) -> Fail | Retry:

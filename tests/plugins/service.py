@@ -17,6 +17,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     reset: bool = False
     hold: bool = False
+    drip: bool = False  # one byte at a time, for ever
     short: int = 0  # bytes that are announced but never sent
 
 
@@ -84,8 +85,15 @@ class Downstream:
             body = b"" if reply.body is None else msgspec.json.encode(reply.body)
             headers.setdefault("content-type", "application/json")
         response = web.StreamResponse(status=reply.status, headers=headers)
-        response.content_length = len(body) + reply.short
+        response.content_length = 1_000_000 if reply.drip else len(body) + reply.short
         await response.prepare(request)
+        try:
+            while reply.drip:
+                await response.write(b"x")
+                await asyncio.sleep(0.01)
+        finally:
+            if reply.drip:
+                self.left.set()
         if request.method != "HEAD":
             await response.write(body)
         if reply.short:

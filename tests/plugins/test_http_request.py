@@ -1,5 +1,6 @@
 """http.request against a real service."""
 
+import asyncio
 import base64
 import gzip
 import time
@@ -251,6 +252,15 @@ async def test_nobody_listening_is_a_network_error(unused_tcp_port: int) -> None
     with pytest.raises(Retry) as caught:
         await run_step("http.request", {"url": f"http://127.0.0.1:{unused_tcp_port}/"})
     assert caught.value.type == "network"
+
+
+async def test_an_answer_that_drips_is_a_timeout(downstream: Downstream) -> None:
+    """The limit is for the whole answer, not for each part of it."""
+    downstream.answer(200, "x" * 100, drip=True)
+    with pytest.raises(Retry) as caught:
+        await request(downstream, timeout="200ms")
+    assert caught.value.type == "timeout"
+    await asyncio.wait_for(downstream.left.wait(), 5)
 
 
 async def test_silence_is_a_timeout(downstream: Downstream) -> None:
