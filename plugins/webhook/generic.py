@@ -1,6 +1,6 @@
 """The `webhook` trigger: any sender, with the signature scheme that `auth:` names."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -31,7 +31,7 @@ class WebhookConfig(Receiver, frozen=True, kw_only=True):
     """
 
     auth: Annotated[
-        dict[str, dict[str, Any]] | Literal["none"],
+        dict[str, Any] | str,
         Meta(
             description="How the sender proves who it is: hmac, standard, bearer, basic, token or a plugin's, with its "
             "settings; or the word none, which lets everybody in.",
@@ -46,8 +46,9 @@ class WebhookConfig(Receiver, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.auth != "none":
-            resolve_auth(self.auth)
+        if isinstance(self.auth, str) and self.auth != "none":
+            raise ValueError(f"`auth` is a map like {self.auth}: {{...}}, or the word none, which lets everybody in")
+        _scheme(self)
 
 
 def verify(delivery: Delivery, config: WebhookConfig) -> None:
@@ -97,4 +98,4 @@ def register_all(register: Any) -> None:
 
 
 def _scheme(config: WebhookConfig) -> tuple[Scheme, Any] | None:
-    return None if config.auth == "none" else resolve_auth(config.auth)
+    return None if isinstance(config.auth, str) else resolve_auth(config.auth)
