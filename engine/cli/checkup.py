@@ -1,6 +1,7 @@
 """The checks of `hookwright doctor`, each a finding with advice."""
 
 import importlib.metadata
+import os
 import platform
 import shutil
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.cli.client import ClientFile, read_client_file
+from engine.cli.development import missing_secrets
 from engine.errors import ConfigurationError, HookwrightError
 from engine.settings import Settings, load_settings
 
@@ -208,7 +210,12 @@ def _pipelines(settings: Settings) -> Iterator[Finding]:
         return
     known = secrets.names()
     missing = sorted({name for pipeline in report.pipelines for name in pipeline.secrets if name not in known})
-    if missing:
+    foreign = missing_secrets(settings.pipelines, dict(os.environ), secrets.file or settings.data_dir / "secrets.env")[
+        1
+    ]
+    if missing and not foreign and settings.database_url is None:
+        yield Finding("secrets", "ok", f"`hookwright up` will make development values for {', '.join(missing)}")
+    elif missing:
         yield Finding(
             "secrets", "wrong", f"not set: {', '.join(missing)}",
             f"set HOOKWRIGHT_SECRET_{missing[0]}, or write it into {settings.data_dir / 'secrets.env'}",
@@ -218,8 +225,6 @@ def _pipelines(settings: Settings) -> Iterator[Finding]:
 
 
 def _ai() -> Finding:
-    import os
-
     from engine.settings import load_options
 
     options = load_options(os.environ)

@@ -96,12 +96,11 @@ def invent_secrets(names: Iterable[str], file: Path) -> None:
 
 
 def _used_names(path: Path) -> Iterator[tuple[str, bool]]:
-    from engine.errors import HookwrightError
-    from engine.pipeline.loader import load_yaml
+    from engine.pipeline.loader import YamlError, load_yaml
 
     try:
-        data, _ = load_yaml(path.read_text(encoding="utf-8", errors="replace"), str(path))
-    except (OSError, HookwrightError, ValueError):
+        data, _ = load_yaml(path.read_bytes(), str(path))
+    except (OSError, YamlError):
         return
     if isinstance(data, dict):
         for key, value in data.items():
