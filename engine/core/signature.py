@@ -276,7 +276,7 @@ def verify_bearer(delivery: Delivery, tokens: Sequence[str]) -> None:
     scheme, _, given = _header(delivery, "Authorization").partition(" ")
     if scheme.lower() != "bearer":
         raise BadSignature("the Authorization header is not of the kind Bearer")
-    if not _any_equal([_bytes(given)], [_bytes(token) for token in tokens]):
+    if not _any_equal([_wire(given)], _charsets(tokens)):
         raise BadSignature("the bearer token does not match")
 
 
@@ -285,10 +285,7 @@ def verify_basic(delivery: Delivery, username: str, passwords: Sequence[str]) ->
     scheme, _, given = _header(delivery, "Authorization").partition(" ")
     if scheme.lower() != "basic":
         raise BadSignature("the Authorization header is not of the kind Basic")
-    expected = []
-    for password in passwords:
-        pair = f"{username}:{password}"
-        expected += [base64.b64encode(_bytes(pair)), base64.b64encode(pair.encode("latin-1", "replace"))]
+    expected = [base64.b64encode(pair) for pair in _charsets([f"{username}:{password}" for password in passwords])]
     if not _any_equal([_bytes(given)], expected):
         raise BadSignature("username or password does not match")
 
@@ -300,7 +297,7 @@ def sign_basic(username: str, password: str) -> dict[str, str]:
 
 def verify_token(delivery: Delivery, header: str, tokens: Sequence[str]) -> None:
     """Check a header that holds nothing but the secret, like GitLab's X-Gitlab-Token."""
-    if not _any_equal([_bytes(_header(delivery, header))], [_bytes(token) for token in tokens]):
+    if not _any_equal([_wire(_header(delivery, header))], _charsets(tokens)):
         raise BadSignature(f"the {header} header does not match")
 
 
@@ -326,6 +323,16 @@ def _any_equal(given: Iterable[bytes], expected: Sequence[bytes]) -> bool:
 def _bytes(text: str) -> bytes:
     """Never raises, and never makes two texts equal."""
     return text.encode("utf-8", "surrogatepass")
+
+
+def _wire(value: str) -> bytes:
+    """A header's bytes as they came: servers read them as Latin-1, whatever the sender meant."""
+    return value.encode("latin-1") if all(ord(letter) < 256 for letter in value) else _bytes(value)
+
+
+def _charsets(secrets: Iterable[str]) -> list[bytes]:
+    """Each secret as a sender may write it in a header: UTF-8 or Latin-1."""
+    return [form for secret in secrets for form in (_bytes(secret), _wire(secret))]
 
 
 def _moment(text: str, header: str) -> float:

@@ -328,6 +328,23 @@ def test_basic_credentials_in_both_charsets() -> None:
         verify_basic(deliver({"Authorization": f"basic {value}"}), "ada", ["päss"])
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
+def test_tokens_with_umlauts_in_both_charsets(charset: str) -> None:
+    """Servers hand headers over as Latin-1, whatever the sender meant; the token is found in either case."""
+    arrived = "schlüssel".encode(charset).decode("latin-1")
+    verify_token(deliver({"X-Key": arrived}), "X-Key", ["schlüssel"])
+    verify_bearer(deliver({"Authorization": f"Bearer {arrived}"}), ["schlüssel"])
+    with pytest.raises(BadSignature):
+        verify_token(deliver({"X-Key": arrived + "e"}), "X-Key", ["schlüssel"])
+
+
+def test_letters_outside_latin_1_are_not_question_marks() -> None:
+    """A password that Latin-1 cannot write has one spelling, not a guessable second one."""
+    verify_basic(deliver(sign_basic("ada", "日本語")), "ada", ["日本語"])
+    with pytest.raises(BadSignature):
+        verify_basic(deliver(sign_basic("ada", "???")), "ada", ["日本語"])
+
+
 def test_messages_hold_neither_secret_nor_expected_signature() -> None:
     """What a stranger is told helps nobody to get in."""
     secret = "correct-horse-battery"
