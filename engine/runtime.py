@@ -76,6 +76,7 @@ async def open_runtime(
         stack.push_async_callback(queue.close)
         cache = connect_cache(settings.redis_url)
         stack.push_async_callback(cache.close)
+        stack.push_async_callback(host.observers.close)
         http = await stack.enter_async_context(create_client(settings.allow_hosts))
         yield Runtime(
             settings=settings,

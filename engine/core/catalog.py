@@ -26,6 +26,7 @@ class StepType(msgspec.Struct, frozen=True):
     effect: Effect
     result: Any = Any  # type of the output, where the plugin declares one
     timeout: float | None = None  # seconds; None: the engine's default of 5 min
+    whole: bool = False  # `with` may be anything; the config gets it as its one field `value`
     summary: str = ""  # first line of the config's docstring
     plugin: str = ""
     version: str = ""

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from engine.core.run import FINISHED, RunStatus
+from engine.core.run import RunStatus
 from engine.errors import Conflict, NotFound
 from engine.runtime import Runtime
 
@@ -14,9 +14,9 @@ async def cancel_run(runtime: Runtime, run_id: UUID) -> str:
         run = await runtime.store.get_run(run_id)
         if run is None:
             raise NotFound(f"there is no run {run_id}")
-        if run.status in FINISHED:
-            raise Conflict(f"run {run_id} has already ended: {run.status}")
         raise Conflict(f"run {run_id} changed just now, try again")
+    if status == "finished":
+        raise Conflict(f"run {run_id} has already ended")
     run = await runtime.store.get_run(run_id)
     if run is not None:
         runtime.queue.changed(run_id, run.pipeline, run.status)

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import msgspec
 
 from engine.core.catalog import Effect, StepType
@@ -12,7 +13,8 @@ from engine.core.run import ErrorInfo
 from engine.flow.execution import Execution
 from engine.pipeline.expression import reveal
 from engine.pipeline.spec import DEFAULT_STEP_TIMEOUT, Step
-from engine.plugin.api import StepContext, StepError, Stop, WholeConfig
+from engine.plugin import translate
+from engine.plugin.api import StepContext, StepError, Stop
 
 MAX_OUTPUT = 10_000_000  # bytes of JSON
 
@@ -82,6 +84,10 @@ async def execute(execution: Execution, call: Call, *, attempt: int) -> Done:
             type=problem.type, message=problem.message, step=step.id or step.key, attempt=attempt, data=problem.data
         )
         return Done(Failed(info, retryable=problem.retryable, after=problem.after, usage=context.used or None))
+    except httpx.HTTPError as problem:  # a plugin that uses the client as it is
+        error = translate(problem, where=step.uses, timeout=limit)
+        info = ErrorInfo(type=error.type, message=error.message, step=step.id or step.key, attempt=attempt)
+        return Done(Failed(info, retryable=error.retryable, usage=context.used or None))
     except TimeoutError:
         if not expiry.expired():
             return failed("timeout", f"{step.uses} ran into a time-out of its own", retryable=True, timed_out=True)
@@ -112,6 +118,6 @@ def _config(execution: Execution, call: Call) -> Any:
         return value
 
     plain = reveal(call.rendered, lookup)
-    if issubclass(call.type.config, WholeConfig):
+    if call.type.whole:
         plain = {"value": plain}
-    return msgspec.convert(plain if plain is not None else {}, call.type.config, strict=True)
+    return msgspec.convert(plain, call.type.config, strict=True)

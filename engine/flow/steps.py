@@ -30,6 +30,8 @@ async def run_step(execution: Execution, step: Step) -> None:
     earlier = execution.stored.get(step.key, [])
     if earlier and _restore(execution, step, earlier):
         return
+    if execution.hold.reason == "cancel":  # the cancellation itself was swallowed by somebody's library
+        raise asyncio.CancelledError
     if execution.hold.draining:
         await execution.checkpoint(RunUpdate(status=RunStatus.QUEUED))
         raise RunReleased

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import Catalog, Effect, Scheme, StepType, TriggerKind, TriggerType, WebhookRules
-from engine.plugin.config import StepConfig
+from engine.plugin.config import StepConfig, WholeConfig
 from engine.plugin.schemes import add_scheme
 
 NAME = re.compile(r"[a-z][a-z0-9_.-]*")
@@ -93,6 +93,7 @@ class Registry:
             effect=Effect(effect),
             result=result,
             timeout=timeout,
+            whole=issubclass(config, WholeConfig),
             summary=_summary(config),
             plugin=plugin.distribution,
             version=plugin.version,

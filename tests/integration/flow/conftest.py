@@ -19,7 +19,7 @@ from engine.flow.start import start_run
 from engine.plugin import Fail, Retry, StepConfig, StepContext, WholeConfig, hookimpl
 from engine.runtime import Runtime, open_runtime
 from engine.settings import Settings
-from engine.store import AttemptStatus, StoredAttempt
+from engine.store import StoredAttempt
 
 
 class Probe:
@@ -147,4 +147,4 @@ def decode(raw: bytes | None) -> Any:
 
 
 Starter = Callable[..., Awaitable[UUID]]
-__all__ = ["AttemptStatus", "Fail", "House", "Probe", "Retry", "Starter", "decode", "open_house"]
+__all__ = ["Fail", "House", "Probe", "Retry", "Starter", "decode", "open_house"]

@@ -30,6 +30,8 @@ async def until_gate(house: House, run_id: UUID, hold: Hold) -> asyncio.Task[boo
     task = asyncio.create_task(house.turn(run_id, hold))
     async with asyncio.timeout(10):
         await house.probe.entered.wait()
+        while not any(row.status == "running" for row in await house.attempts(run_id)):
+            await asyncio.sleep(0.002)  # the mark is written by the next commit
     return task
 
 
@@ -131,7 +133,7 @@ async def test_a_long_retry_releases_the_worker_and_goes_on_when_due(house: Hous
     """The run waits with a due time and a reason; nobody holds it."""
     await house.deploy("""
         id: test
-        steps: [{id: flaky, uses: test.effect, retry: {attempts: 2, delay: 1h, jitter: false}}]
+        steps: [{id: flaky, uses: test.effect, retry: {attempts: 2, delay: 1h, max_delay: 2h, jitter: false}}]
     """)
     house.probe.script["flaky"] = [Retry("busy")]
     run_id = await house.start()
