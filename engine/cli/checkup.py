@@ -210,9 +210,8 @@ def _pipelines(settings: Settings) -> Iterator[Finding]:
         return
     known = secrets.names()
     missing = sorted({name for pipeline in report.pipelines for name in pipeline.secrets if name not in known})
-    foreign = missing_secrets(settings.pipelines, dict(os.environ), secrets.file or settings.data_dir / "secrets.env")[
-        1
-    ]
+    file = secrets.file or settings.data_dir / "secrets.env"
+    _, foreign = missing_secrets(settings.pipelines, dict(os.environ), file)
     if missing and not foreign and settings.database_url is None:
         yield Finding("secrets", "ok", f"`hookwright up` will make development values for {', '.join(missing)}")
     elif missing:
