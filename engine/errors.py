@@ -34,6 +34,10 @@ class RefusedDelivery(HookwrightError):
 class BadSignature(RefusedDelivery):
     """The signature does not match."""
 
+    def __init__(self, message: str = "", *, challenge: str = "Signature") -> None:
+        super().__init__(message)
+        self.challenge = challenge  # becomes the WWW-Authenticate header
+
 
 class BadRequest(RefusedDelivery):
     """The request is malformed."""

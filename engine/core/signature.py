@@ -273,21 +273,17 @@ def _base64(text: str) -> bytes | None:
 
 def verify_bearer(delivery: Delivery, tokens: Sequence[str]) -> None:
     """Check `Authorization: Bearer TOKEN`."""
-    scheme, _, given = _header(delivery, "Authorization").partition(" ")
-    if scheme.lower() != "bearer":
-        raise BadSignature("the Authorization header is not of the kind Bearer")
+    given = _authorization(delivery, "Bearer")
     if not _any_equal([_wire(given)], _charsets(tokens)):
-        raise BadSignature("the bearer token does not match")
+        raise BadSignature("the bearer token does not match", challenge=_challenge("Bearer"))
 
 
 def verify_basic(delivery: Delivery, username: str, passwords: Sequence[str]) -> None:
     """Check `Authorization: Basic ...` (RFC 7617), written in UTF-8 or Latin-1."""
-    scheme, _, given = _header(delivery, "Authorization").partition(" ")
-    if scheme.lower() != "basic":
-        raise BadSignature("the Authorization header is not of the kind Basic")
+    given = _authorization(delivery, "Basic")
     expected = [base64.b64encode(pair) for pair in _charsets([f"{username}:{password}" for password in passwords])]
     if not _any_equal([_bytes(given)], expected):
-        raise BadSignature("username or password does not match")
+        raise BadSignature("username or password does not match", challenge=_challenge("Basic"))
 
 
 def sign_basic(username: str, password: str) -> dict[str, str]:
@@ -299,6 +295,21 @@ def verify_token(delivery: Delivery, header: str, tokens: Sequence[str]) -> None
     """Check a header that holds nothing but the secret, like GitLab's X-Gitlab-Token."""
     if not _any_equal([_wire(_header(delivery, header))], _charsets(tokens)):
         raise BadSignature(f"the {header} header does not match")
+
+
+def _authorization(delivery: Delivery, kind: str) -> str:
+    """What follows the kind. Some clients only send it when they have been asked to."""
+    value = delivery.header("authorization")
+    if not value:
+        raise BadSignature("no Authorization header", challenge=_challenge(kind))
+    scheme, _, given = value.partition(" ")
+    if scheme.lower() != kind.lower():
+        raise BadSignature(f"the Authorization header is not of the kind {kind}", challenge=_challenge(kind))
+    return given
+
+
+def _challenge(kind: str) -> str:
+    return f'{kind} realm="hookwright"'
 
 
 # What all of them share

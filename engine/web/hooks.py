@@ -166,8 +166,8 @@ def accept(received: Received, runs_url: str) -> Answer:
 def refuse(error: Exception, facts: dict[str, Any], started: float) -> Answer:
     """The problem as an answer, counted and logged."""
     problem, headers = problem_for(error, instance=f"/hooks/{facts['path']}")
-    if problem.status == 401:  # an API token is not what is missing here
-        headers["WWW-Authenticate"] = getattr(error, "challenge", "Signature")
+    if isinstance(error, BadSignature):  # an API token is not what is missing here
+        headers["WWW-Authenticate"] = error.challenge
     reason = REASONS.get(type(error), "error") if isinstance(error, HookwrightError) else "error"
     metrics.REFUSED.labels(reason).inc()
     log.info("delivery.refused", **facts, reason=reason, why=problem.detail, status=problem.status, ms=_ms(started))
