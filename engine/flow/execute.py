@@ -85,9 +85,8 @@ async def execute(execution: Execution, call: Call, *, attempt: int) -> Done:
         )
         return Done(Failed(info, retryable=problem.retryable, after=problem.after, usage=context.used or None))
     except httpx.HTTPError as problem:  # a plugin that uses the client as it is
-        error = translate(problem, where=step.uses, timeout=limit)
-        info = ErrorInfo(type=error.type, message=error.message, step=step.id or step.key, attempt=attempt)
-        return Done(Failed(info, retryable=error.retryable, usage=context.used or None))
+        known = translate(problem, where=step.uses, timeout=limit)
+        return failed(known.type, known.message, retryable=known.retryable)
     except TimeoutError:
         if not expiry.expired():
             return failed("timeout", f"{step.uses} ran into a time-out of its own", retryable=True, timed_out=True)

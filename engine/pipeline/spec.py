@@ -1,11 +1,14 @@
 """A pipeline as the engine executes it: parsed, checked and compiled once per version."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from engine.core.retry import RetryPolicy
 from engine.pipeline.expression import Expression, Template
+
+Validator = Callable[[Any], list[str]]  # what is wrong with a value; nothing: it is valid
 
 DEFAULT_STEP_TIMEOUT = 300.0  # seconds per attempt, unless the step or its type says otherwise
 DEFAULT_RUN_TIMEOUT = 30 * 86400.0  # seconds of wall clock for a run, waits included
@@ -75,6 +78,7 @@ class Input(msgspec.Struct, frozen=True):
     schema: dict[str, Any]
     required: bool
     default: Any = None
+    validator: Validator | None = None  # built once; None: anything goes
 
 
 class Pipeline(msgspec.Struct, frozen=True):
@@ -97,3 +101,5 @@ class Pipeline(msgspec.Struct, frozen=True):
     file: str  # for people
     source: bytes  # stored as the version; JSON {"file", "yaml", "files", "env"}, read back by load_version()
     secrets: tuple[str, ...] = ()  # names used anywhere in it
+    files: tuple[str, ...] = ()  # what file() and template() read, relative to the root
+    env: tuple[str, ...] = ()  # environment variables its expressions name, all of them allowed

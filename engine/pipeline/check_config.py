@@ -1,0 +1,262 @@
+"""`with:` against the Struct of its type: every field that is written out is checked before anything runs.
+
+A field may be a literal of the right type, or a text with ``${{ }}``: wholly an expression it can become anything,
+mixed with other text it is a text.
+"""
+
+import re
+import typing
+from collections.abc import Mapping
+from enum import Enum
+from types import UnionType
+from typing import Any, Union
+
+import msgspec
+
+from engine.pipeline.check_values import describe
+from engine.pipeline.expression.errors import ExpressionError, did_you_mean
+from engine.pipeline.expression.nodes import Call
+from engine.pipeline.expression.template import compile_template, has_expression
+from engine.pipeline.marks import Path
+from engine.pipeline.shapes import is_whole
+from engine.pipeline.source import Source
+
+AT = re.compile(r" - at `\$(.*)`$")
+STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]|\[\.\.\.\]")
+NAMED = re.compile(r"^`?([A-Za-z_]\w*)`?(?:\.[\w.]+)?:\s")  # "cron: hour cannot be 25"
+SAID = re.compile(r"Expected `(\w+)`(?: \| `?(?:null)`?)?, got `(\w+)`")
+WORDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a map",
+    "null": "nothing",
+}
+
+
+def is_free(config: type[msgspec.Struct]) -> bool:
+    """Whether the type takes anything as its `with` (its config wraps the whole in one field)."""
+    return any(base.__name__ == "WholeConfig" for base in config.__mro__)
+
+
+class ConfigCheck:
+    """Checks one `with:`."""
+
+    def __init__(self, source: Source, uses: str) -> None:
+        self.source = source
+        self.uses = uses
+
+    def check(self, path: Path, value: Any, config: type[msgspec.Struct]) -> None:
+        """Note what is wrong with the value; `path` leads to it."""
+        if is_free(config):
+            return
+        if isinstance(value, str) and is_whole(value):
+            return
+        self.struct(path, {} if value is None else value, config, top=True)
+
+    def value(self, path: Path, value: Any, annotation: Any, what: str) -> None:
+        """Check one value against a type."""
+        annotation, literal = _unwrap(annotation)
+        if (
+            literal
+            and has_expression(value)
+            and not (isinstance(value, str) and is_whole(value) and _reads_file(value))
+        ):
+            self.code(path, value, what)
+            return
+        if isinstance(value, str) and has_expression(value):
+            self.text(path, value, annotation, what)
+            return
+        if not has_expression(value) and not _has_struct(annotation):
+            self.convert(path, value, annotation, what)
+            return
+        self.container(path, value, annotation, what)
+
+    def container(self, path: Path, value: Any, annotation: Any, what: str) -> None:
+        member = _member_for(value, annotation)
+        origin, arguments = typing.get_origin(member), typing.get_args(member)
+        if isinstance(member, type) and issubclass(member, msgspec.Struct):
+            self.struct(path, value, member)
+        elif isinstance(value, dict) and origin in (dict, Mapping, typing.get_origin(Mapping[str, str])) and arguments:
+            for key, item in value.items():
+                self.value((*path, key), item, arguments[1], f"`{key}` in {what}")
+        elif isinstance(value, list) and arguments and origin in (list, tuple, set, frozenset):
+            for index, item in enumerate(value):
+                kind = arguments[index] if origin is tuple and index < len(arguments) else arguments[0]
+                self.value(
+                    (*path, index), item, arguments[0] if kind is Ellipsis else kind, f"{what}, item {index + 1}"
+                )
+        elif not has_expression(value):
+            self.convert(path, value, annotation, what)
+        elif not _takes(annotation, type(value)):
+            self.source.error("E107", path, f"{what} cannot be {describe(value)}")
+
+    def struct(self, path: Path, value: Any, config: type[msgspec.Struct], *, top: bool = False) -> None:
+        if not isinstance(value, dict):
+            message = f"`with` of {self.uses} must be a map" if top else f"this must be a map, not {describe(value)}"
+            self.source.error("E107", path, message)
+            return
+        before = len(self.source.problems)
+        fields = {field.encode_name: field for field in msgspec.structs.fields(config)}
+        tag = config.__struct_config__.tag_field
+        owner = self.uses if top else f"`{path[-1]}`"
+        for key, item in value.items():
+            if key in fields:
+                self.value((*path, key), item, fields[key].type, f"`{key}` of {self.uses}")
+            elif key != tag and config.__struct_config__.forbid_unknown_fields:
+                hint = did_you_mean(key, fields, f"it has: {', '.join(fields)}" if fields else "it has none")
+                self.source.error("E105", (*path, key), f"{owner} has no input `{key}`", hint, key=True)
+        missing = [name for name, field in fields.items() if field.required and name not in value]
+        if missing:
+            names = ", ".join(f"`{name}`" for name in missing)
+            self.source.error("E106", path, f"{owner} needs {names}", key=True)
+        if len(self.source.problems) == before and not has_expression(value):
+            self.build(path, value, config)
+
+    def build(self, path: Path, value: Any, config: type[msgspec.Struct]) -> None:
+        """Everything is written out: make the Struct, so that its own checks have their say."""
+        try:
+            msgspec.convert(value, config, strict=True)
+        except msgspec.ValidationError as error:
+            message, where = _place(str(error))
+            if not where and (named := NAMED.match(message)) and named[1] in value:
+                where = (named[1],)
+            message, _, hint = message.partition("; help: ")
+            self.source.error("E115", (*path, *where), _plain(message), hint)
+        except Exception as error:  # noqa: BLE001 - a plugin's own check may raise anything
+            self.source.error("E115", path, f"{self.uses}: {error}")
+
+    def text(self, path: Path, value: str, annotation: Any, what: str) -> None:
+        try:
+            whole = is_whole(value)
+        except ExpressionError:
+            return  # noted where expressions are compiled
+        if not whole and not _takes(annotation, str):
+            hint = "make the whole value one `${{ }}` to keep its type"
+            self.source.error("E107", path, f"{what} is not a text, but a mix of text and expressions is", hint)
+
+    def convert(self, path: Path, value: Any, annotation: Any, what: str) -> None:
+        try:
+            msgspec.convert(value, annotation, strict=True)
+        except msgspec.ValidationError as error:
+            message, where = _place(str(error))
+            self.source.error("E107", (*path, *where), f"{what}: {_plain(message)}")
+        except Exception as error:  # noqa: BLE001 - a plugin's own check may raise anything
+            self.source.error("E107", path, f"{what}: {error}")
+
+    def code(self, path: Path, value: Any, what: str) -> None:
+        start = value.find("${{") if isinstance(value, str) else 0
+        self.source.error(
+            "E304",
+            path,
+            f"{what} is code and cannot be assembled from values",
+            "pass the value through a field of its own, such as `params:`; `file('...')` is allowed",
+            offset=(start, start + 3) if isinstance(value, str) else None,
+        )
+
+
+def _unwrap(annotation: Any) -> tuple[Any, bool]:
+    """The type, and whether it is marked as code."""
+    literal = False
+    probe = annotation
+    while typing.get_origin(probe) is typing.Annotated:
+        base, *extras = typing.get_args(probe)
+        for extra in extras:
+            if isinstance(extra, msgspec.Meta) and (extra.extra or {}).get("template") == "literal":
+                literal = True
+        probe = base
+    if typing.get_origin(probe) in (Union, UnionType):
+        literal = literal or any(_unwrap(member)[1] for member in typing.get_args(probe))
+    return annotation, literal
+
+
+def _bare(annotation: Any) -> Any:
+    while typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return annotation
+
+
+def _members(annotation: Any) -> list[Any]:
+    bare = _bare(annotation)
+    if typing.get_origin(bare) in (Union, UnionType):
+        return [member for item in typing.get_args(bare) for member in _members(item)]
+    return [bare]
+
+
+def _has_struct(annotation: Any) -> bool:
+    for member in _members(annotation):
+        if isinstance(member, type) and issubclass(member, msgspec.Struct):
+            return True
+        if any(_has_struct(item) for item in typing.get_args(member) if item is not Ellipsis):
+            return True
+    return False
+
+
+def _member_for(value: Any, annotation: Any) -> Any:
+    """Of a union, the type that a value like this can only mean."""
+    members = _members(annotation)
+    if isinstance(value, dict):
+        structs = [item for item in members if isinstance(item, type) and issubclass(item, msgspec.Struct)]
+        for struct in structs:
+            settings = struct.__struct_config__
+            if settings.tag_field and value.get(settings.tag_field) == settings.tag:
+                return struct
+        if structs and (len(structs) == 1 or not structs[0].__struct_config__.tag_field):
+            return structs[0]
+        return next((item for item in members if typing.get_origin(item) is dict), annotation)
+    if isinstance(value, list):
+        kinds = (list, tuple, set, frozenset)
+        return next((item for item in members if typing.get_origin(item) in kinds), annotation)
+    return annotation
+
+
+def _takes(annotation: Any, kind: type) -> bool:
+    """Whether a value of this Python type can fit at all."""
+    for member in _members(annotation):
+        origin = typing.get_origin(member) or member
+        if member is Any or member is kind or origin is kind:
+            return True
+        if origin is typing.Literal and any(isinstance(item, kind) for item in typing.get_args(member)):
+            return True
+        if kind is str and isinstance(origin, type):
+            if issubclass(origin, Enum | str):
+                return True
+            if origin.__module__ in ("datetime", "uuid", "decimal") or issubclass(origin, bytes | bytearray):
+                return True
+        if kind is dict and isinstance(origin, type) and issubclass(origin, msgspec.Struct | Mapping):
+            return True
+        if kind is list and origin in (list, tuple, set, frozenset):
+            return True
+    return False
+
+
+def _reads_file(text: str) -> bool:
+    try:
+        template = compile_template(text, files=lambda path: "")
+    except ExpressionError:
+        return False
+    nodes = [expression.node for _, expression in template.expressions]
+    return len(nodes) == 1 and isinstance(nodes[0], Call) and nodes[0].name == "file"
+
+
+def _place(message: str) -> tuple[str, Path]:
+    """msgspec's message without its path, and the path."""
+    found = AT.search(message)
+    if found is None:
+        return message, ()
+    path: list[str | int] = []
+    for step in STEP.finditer(found[1]):
+        if step[1] is None and step[2] is None:
+            break  # a key of a map that msgspec does not name
+        path.append(step[1] if step[1] is not None else int(step[2]))
+    return message[: found.start()], tuple(path)
+
+
+def _plain(message: str) -> str:
+    """msgspec's words in ours."""
+    said = SAID.search(message)
+    if said:
+        return f"must be {WORDS.get(said[1], said[1])}, this is {WORDS.get(said[2], said[2])}"
+    return message.replace("Expected `", "must be `").replace("Invalid enum value", "is not possible:")

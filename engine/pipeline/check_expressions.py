@@ -1,0 +1,105 @@
+"""Compile values and conditions of a file, and check the names in them."""
+
+from typing import Any
+
+import msgspec
+
+from engine.core.catalog import Catalog
+from engine.pipeline.check_names import EXPRESSION_LIKE, Names, check_names
+from engine.pipeline.expression import Expression, ExpressionError, Template, compile_template, parse_condition
+from engine.pipeline.expression.nodes import Arithmetic, Concat, Items, Literal, Negative
+from engine.pipeline.marks import Path
+from engine.pipeline.source import Files, Source
+
+
+class Desk(msgspec.Struct):
+    """What the checks of one file share."""
+
+    source: Source
+    catalog: Catalog
+    files: Files
+    env: frozenset[str]  # what project.yaml allows
+
+
+NOTHING = compile_template(None)
+NEVER = parse_condition("false")
+
+
+def compile_value(desk: Desk, path: Path, value: Any, names: Names) -> Template:
+    """The value with its expressions compiled; what is wrong with them is noted."""
+    source = desk.source
+
+    def note(error: ExpressionError) -> None:
+        source.error(error.code, (*path, *error.path), error.message, error.help, offset=error.offset)
+
+    _check_texts(source, path, value)
+    template = compile_template(value, filters=desk.catalog.filters, files=desk.files, report=note)
+    for where, expression in template.expressions:
+        _note_names(source, (*path, *where), expression, names)
+    return template
+
+
+def compile_condition(desk: Desk, path: Path, value: Any, names: Names) -> Expression:
+    """A condition; `if: true` is one as well. What is wrong with it is noted."""
+    source = desk.source
+    if isinstance(value, bool):
+        return parse_condition("true" if value else "false")
+    if not isinstance(value, str):
+        source.error("E103", path, "a condition is an expression, as in `event.body.count > 5`")
+        return NEVER
+    try:
+        expression = parse_condition(value, filters=desk.catalog.filters, files=desk.files)
+    except ExpressionError as error:
+        message = error.message.replace("`if:`", f"`{path[-1]}:`")
+        source.error(error.code, path, message, error.help, offset=error.offset)
+        return NEVER
+    _note_names(source, path, expression, names)
+    _check_kind(source, path, expression)
+    return expression
+
+
+def _note_names(source: Source, path: Path, expression: Expression, names: Names) -> None:
+    before = len(source.problems)
+    for found in check_names(expression.node, names):
+        note = source.warning if found.code.startswith("W") else source.error
+        offset = (found.start + expression.start, found.end + expression.start)
+        note(found.code, path, found.message, found.help, offset=offset)
+    if len(source.problems) == before:
+        source.secrets |= expression.secrets
+        source.env |= _env_names(expression)
+
+
+def _env_names(expression: Expression) -> set[str]:
+    from engine.pipeline.check_names import references
+
+    return {
+        reference.fields[0][0]
+        for reference in references(expression.node)
+        if reference.root.name == "env" and reference.fields
+    }
+
+
+def _check_kind(source: Source, path: Path, expression: Expression) -> None:
+    """Errors and warnings for conditions whose value is plain to see."""
+    node = expression.node
+    span = (node.start + expression.start, node.end + expression.start)
+    if isinstance(node, Items | Concat | Arithmetic | Negative) or (
+        isinstance(node, Literal) and not isinstance(node.value, bool)
+    ):
+        source.error("E226", path, "a condition must be true or false", "compare it with something", offset=span)
+    elif not isinstance(node, Literal) and not expression.roots and not expression.volatile:
+        source.warning("W304", path, "this condition is always the same", "it uses no value of the run", offset=span)
+
+
+def _check_texts(source: Source, path: Path, value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if "${{" in key:
+                source.error("E119", (*path, key), "a key cannot contain an expression", key=True)
+            _check_texts(source, (*path, key), item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_texts(source, (*path, index), item)
+    elif isinstance(value, str) and "{{" in value and (found := EXPRESSION_LIKE.search(value)):
+        message = "`{{ }}` is plain text here"
+        source.warning("W303", path, message, "an expression is written `${{ }}`", offset=found.span())

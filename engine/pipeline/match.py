@@ -1,0 +1,86 @@
+"""Match an event against a trigger, and say why it did or did not start a run. Pure."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from engine.core.catalog import TriggerKind
+from engine.core.run import Decision
+from engine.errors import BadRequest
+from engine.pipeline.deployment import Binding
+from engine.pipeline.expression import ExpressionError
+from engine.pipeline.spec import Pipeline
+
+MAX_PROBLEMS = 20
+
+
+class InvalidInputs(BadRequest):
+    """The inputs do not fit what the pipeline declares. `problems`: [{"name", "message"}]."""
+
+    def __init__(self, problems: list[dict[str, str]]) -> None:
+        super().__init__("; ".join(f"{problem['name']}: {problem['message']}" for problem in problems))
+        self.problems = problems
+
+
+def match(binding: Binding, event_type: str, scope: Mapping[str, Any]) -> tuple[Decision, dict[str, Any] | None]:
+    """The decision, and the run's inputs if it matched. The scope has `event` and `env`."""
+    trigger, pipeline = binding.trigger, binding.pipeline
+
+    def no(reason: str, **detail: Any) -> tuple[Decision, None]:
+        return Decision(pipeline.id, trigger.id, matched=False, reason=reason, detail=detail), None
+
+    if not pipeline.enabled:
+        return no("disabled")
+    if not _wants(binding, event_type):
+        return no("event_type", type=event_type, wanted=_wanted(binding))
+    condition = trigger.condition
+    if condition is not None:
+        try:
+            holds = condition.condition(scope)
+        except ExpressionError as error:
+            values = condition.explain(scope)
+            return no("condition_error", condition=condition.source, error=str(error), values=values)
+        if not holds:
+            return no("condition_false", condition=condition.source, values=condition.explain(scope))
+    try:
+        inputs = {name: template.render(scope) for name, template in trigger.inputs.items()}
+        complete = validate_inputs(pipeline, inputs)
+    except ExpressionError as error:
+        return no("invalid_inputs", error=str(error))
+    except InvalidInputs as error:
+        return no("invalid_inputs", error=str(error), problems=error.problems)
+    return Decision(pipeline.id, trigger.id, matched=True, reason="matched"), complete
+
+
+def validate_inputs(pipeline: Pipeline, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with defaults filled in, checked and not coerced. InvalidInputs names everything that does not fit."""
+    known = ", ".join(pipeline.inputs) or "none"
+    problems = [
+        {"name": str(name), "message": f"there is no such input; the pipeline has: {known}"}
+        for name in values
+        if name not in pipeline.inputs
+    ]
+    complete: dict[str, Any] = {}
+    for name, declared in pipeline.inputs.items():
+        complete[name] = values.get(name, declared.default)
+        if name not in values:
+            if declared.required:
+                problems.append({"name": name, "message": "is required"})
+            continue
+        if declared.validator is not None and not (values[name] is None and not declared.required):
+            problems += [{"name": name, "message": message} for message in declared.validator(values[name])]
+    if problems:
+        raise InvalidInputs(problems[:MAX_PROBLEMS])
+    return complete
+
+
+def _wants(binding: Binding, event_type: str) -> bool:
+    if binding.type.webhook is not None:
+        return binding.type.webhook.wants(event_type, binding.config)
+    if binding.type.kind == TriggerKind.EVENT:
+        return fnmatchcase(event_type, str(getattr(binding.config, "type", "*")))
+    return True
+
+
+def _wanted(binding: Binding) -> Any:
+    return getattr(binding.config, "events", None) or getattr(binding.config, "type", None)

@@ -1,0 +1,112 @@
+"""One file under check: its data, where everything stands, what was found, what it reads."""
+
+from pathlib import Path as FilePath
+from typing import Any
+
+from engine.pipeline.expression.errors import Complaint, suggest
+from engine.pipeline.marks import Marks, Path, Place
+from engine.pipeline.report import Problem
+
+MAX_FILE = 1_000_000  # bytes of a file that file() or template() reads
+
+
+class Source:
+    """A file and its problems."""
+
+    def __init__(self, file: str, data: Any, marks: Marks) -> None:
+        self.file = file
+        self.data = data
+        self.marks = marks
+        self.problems: list[Problem] = []
+        self.env: set[str] = set()  # environment variables that its expressions name
+        self.secrets: set[str] = set()
+
+    def error(
+        self,
+        code: str,
+        path: Path,
+        message: str,
+        help: str = "",
+        *,
+        key: bool = False,
+        offset: tuple[int, int] | None = None,
+    ) -> None:
+        """Note an error at a value, at its key, or within its text."""
+        self._add(code, "error", message, self._place(path, key, offset), help)
+
+    def warning(
+        self,
+        code: str,
+        path: Path,
+        message: str,
+        help: str = "",
+        *,
+        key: bool = False,
+        offset: tuple[int, int] | None = None,
+    ) -> None:
+        """Note a warning; it does not keep the pipeline from running."""
+        self._add(code, "warning", message, self._place(path, key, offset), help)
+
+    @property
+    def broken(self) -> bool:
+        """Whether there is an error."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+    def _place(self, path: Path, key: bool, offset: tuple[int, int] | None) -> Place:
+        return self.marks.key(path) if key else self.marks.value(path, offset)
+
+    def _add(self, code: str, severity: str, message: str, place: Place, help: str) -> None:
+        problem = Problem(
+            code=code,
+            severity="error" if severity == "error" else "warning",
+            message=message,
+            file=self.file,
+            line=place.line,
+            column=place.column,
+            length=place.length,
+            help=help,
+            source_line=self.marks.line(place.line),
+        )
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+class Files:
+    """What file() and template() read, below the repository's root; remembers it, because it is part of the version."""
+
+    def __init__(self, root: FilePath | None, contents: dict[str, str] | None = None) -> None:
+        self.root = root
+        self.contents: dict[str, str] = dict(contents or {})
+
+    def __call__(self, path: str) -> str:
+        """The file's text. Complaint if there is none."""
+        if path not in self.contents:
+            self.contents[path] = self._read(path)
+        return self.contents[path]
+
+    def _read(self, path: str) -> str:
+        if self.root is None:
+            raise Complaint(f"the file `{path}` is not part of this version", code="E211")
+        root = self.root.resolve()
+        try:
+            found = (root / path).resolve()
+            if not path or "\\" in path or not found.is_relative_to(root):
+                raise Complaint(f"`{path}` is not below the repository's root", "as in 'prompts/triage.md'", "E211")
+            if found.stat().st_size > MAX_FILE:
+                raise Complaint(f"`{path}` is larger than {MAX_FILE} bytes", code="E211")
+            return found.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise Complaint(f"there is no file `{path}`", self._hint(root, path), "E211") from None
+        except UnicodeDecodeError:
+            raise Complaint(f"`{path}` is not UTF-8", code="E211") from None
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise Complaint(f"`{path}` cannot be read: {reason}", code="E211") from None
+
+    def _hint(self, root: FilePath, path: str) -> str:
+        folder = (root / path).parent
+        names = [item.name for item in sorted(folder.iterdir())[:500]] if folder.is_dir() else []
+        close = suggest(FilePath(path).name, names)
+        if close:
+            return f"did you mean `{(folder / close).relative_to(root).as_posix()}`?"
+        return f"paths begin at {root}"
