@@ -136,7 +136,7 @@ class Site:
     def log_tail(self) -> str:
         """The last lines that the processes have written."""
         self._log.flush()
-        return "\n".join((self.directory / "processes.log").read_text(errors="replace").splitlines()[-40:])
+        return "\n".join((self.directory / "processes.log").read_text(errors="replace").splitlines()[-12:])
 
     def _stop_processes(self) -> None:
         self.stop_workers()
