@@ -36,13 +36,11 @@ def show(value: Any) -> str:
 
 
 def _event_type(detail: dict[str, Any]) -> str:
-    wanted = detail.get("events") or detail.get("wanted") or detail.get("wants")
-    seen = detail.get("type") or detail.get("event_type") or detail.get("event")
-    names = ", ".join(f"`{name}`" for name in wanted) if isinstance(wanted, list | tuple) else ""
+    wanted, seen = detail.get("wanted"), detail.get("type")
+    listed = [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, list) else []
+    names = " or ".join(f"`{name}`" for name in listed)
     if names and seen:
-        return f"it wants {names} and this is `{seen}`"
-    if names:
-        return f"it wants {names}"
+        return f"it wants {names}, and this is `{seen}`"
     return f"it does not want `{seen}`" if seen else "it wants other types of event"
 
 

@@ -65,7 +65,8 @@ async def history(seed: Seed, database_url: str) -> UUID:
     """A day of runs and events; the run that the second picture shows."""
     connection = await asyncpg.connect(database_url)
     shown = None
-    await seed.event("push", decisions=[decision("github-triage", reason="event_type", events=["issues.opened"])])
+    unwanted = decision("github-triage", reason="event_type", wanted=["issues.opened"], type="push")
+    await seed.event("push", decisions=[unwanted])
     await connection.execute("update event set received_at = now() - interval '50 minutes'")
     for ago, pipeline, status, labels, length in RECENT:
         begin = datetime.now(UTC) - timedelta(seconds=ago)

@@ -42,7 +42,7 @@ async def overview(runtime: WithRuntime) -> Response[Any]:
         bars=draw_hours(hours),
         runs=run_lines(runs.items),
         events=events.items,
-        problems=runtime.deployments.problems,
+        problems=[item for item in runtime.deployments.problems if item.severity == "error"],
         sample=SAMPLE,
     )
 

@@ -57,9 +57,7 @@ def page(
     values.setdefault("signed_in", True)
     values.setdefault("page", "")
     html = environment().get_template(template).render(**values)
-    return Response(
-        html, status_code=status, headers=headers or {}, cookies=cookies or [], media_type="text/html"
-    )
+    return Response(html, status_code=status, headers=headers or {}, cookies=cookies or [], media_type="text/html")
 
 
 def error_page(request: PageRequest, problem: Problem, headers: dict[str, str]) -> Response[Any]:

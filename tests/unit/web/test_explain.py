@@ -1,0 +1,41 @@
+"""Decisions as sentences."""
+
+from typing import Any
+
+import pytest
+
+from engine.web.explain import LONGEST, explain_decision, show
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "expected"),
+    [
+        ("event_type", {"wanted": ["p", "q"], "type": "x"}, "did not match: it wants `p` or `q`, and this is `x`."),
+        ("event_type", {"wanted": "order.*", "type": "star"}, "did not match: it wants `order.*`, and this is `star`."),
+        ("event_type", {"wanted": None, "type": "star"}, "did not match: it does not want `star`."),
+        ("event_type", {}, "did not match: it wants other types of event."),
+        ("condition_false", {"condition": "a > 1", "values": {"a": 1}}, "did not match: `a > 1` was false; `a` = `1`."),
+        ("condition_false", {}, "did not match: `its condition` was false."),
+        ("condition_error", {"condition": "a.b", "error": "no b."}, "could not be decided: `a.b` failed: no b."),
+        (
+            "invalid_inputs",
+            {"problems": [{"name": "n", "message": "must be an integer"}]},
+            "matched, but its inputs were refused: `n` must be an integer.",
+        ),
+        ("disabled", {}, "was not tried: the pipeline is disabled (`enabled: false`)."),
+        ("something_new", {"values": "odd"}, "did not match: something new."),
+    ],
+)  # fmt: skip
+def test_every_reason_has_a_sentence(reason: str, detail: dict[str, Any], expected: str) -> None:
+    """With the condition and the values, whatever is missing in the record."""
+    assert explain_decision("p", "t", False, reason, detail) == f"p/t {expected}"
+
+
+def test_a_match_is_short() -> None:
+    """There is nothing to explain."""
+    assert explain_decision("p", "t", True, "matched", {}) == "p/t matched."
+
+
+def test_long_values_are_cut() -> None:
+    """A sentence stays one."""
+    assert len(show("x" * 1000)) == LONGEST
