@@ -121,10 +121,11 @@ class ConfigCheck:
             msgspec.convert(value, config, strict=True)
         except msgspec.ValidationError as error:
             message, where = _place(str(error))
-            if not where and (named := NAMED.match(message)) and named[1] in value:
-                where = (named[1],)
-            message, _, hint = message.partition("; help: ")
-            self.source.error("E115", (*path, *where), _plain(message), hint)
+            if not where:
+                named = NAMED.match(message)
+                culprit = named[1] if named and named[1] in value else _culprit(value, config, str(error))
+                where = (culprit,) if culprit else ()
+            self.source.error("E115", (*path, *where), _plain(message))
         except Exception as error:  # noqa: BLE001 - a plugin's own check may raise anything
             self.source.error("E115", path, f"{self.uses}: {error}")
 
@@ -155,6 +156,22 @@ class ConfigCheck:
             "pass the value through a field of its own, such as `params:`; `file('...')` is allowed",
             offset=(start, start + 3) if isinstance(value, str) else None,
         )
+
+
+def _culprit(value: dict[str, Any], config: type[msgspec.Struct], message: str) -> str | None:
+    """The field that a Struct's own check complains about: without it, the complaint is another one."""
+    required = {field.encode_name for field in msgspec.structs.fields(config) if field.required}
+    for name in value:
+        if name in required:
+            continue
+        try:
+            msgspec.convert({key: item for key, item in value.items() if key != name}, config, strict=True)
+        except msgspec.ValidationError as error:
+            if str(error) == message:
+                continue
+        return name
+    given = [name for name in value if name in required]
+    return given[0] if len(given) == 1 else None
 
 
 def _unwrap(annotation: Any) -> tuple[Any, bool]:

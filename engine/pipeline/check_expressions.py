@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import Catalog
-from engine.pipeline.check_names import EXPRESSION_LIKE, Names, check_names
+from engine.pipeline.check_names import EXPRESSION_LIKE, Names, check_names, references
 from engine.pipeline.expression import Expression, ExpressionError, Template, compile_template, parse_condition
 from engine.pipeline.expression.nodes import Arithmetic, Concat, Items, Literal, Negative
 from engine.pipeline.marks import Path
@@ -30,7 +30,8 @@ def compile_value(desk: Desk, path: Path, value: Any, names: Names) -> Template:
     source = desk.source
 
     def note(error: ExpressionError) -> None:
-        source.error(error.code, (*path, *error.path), error.message, error.help, offset=error.offset)
+        where = (*path, *error.path)
+        source.error(error.code, where, error.message, _comment_hint(source, where, error), offset=error.offset)
 
     _check_texts(source, path, value)
     template = compile_template(value, filters=desk.catalog.filters, files=desk.files, report=note)
@@ -51,11 +52,18 @@ def compile_condition(desk: Desk, path: Path, value: Any, names: Names) -> Expre
         expression = parse_condition(value, filters=desk.catalog.filters, files=desk.files)
     except ExpressionError as error:
         message = error.message.replace("`if:`", f"`{path[-1]}:`")
-        source.error(error.code, path, message, error.help, offset=error.offset)
+        source.error(error.code, path, message, _comment_hint(source, path, error), offset=error.offset)
         return NEVER
     _note_names(source, path, expression, names)
     _check_kind(source, path, expression)
     return expression
+
+
+def _comment_hint(source: Source, path: Path, error: ExpressionError) -> str:
+    """Advice for a text that YAML has cut at ` #`."""
+    if "not closed" in error.message and source.marks.is_cut(path):
+        return "` #` begins a comment in YAML: put the whole value in quotes"
+    return error.help
 
 
 def _note_names(source: Source, path: Path, expression: Expression, names: Names) -> None:
@@ -70,8 +78,6 @@ def _note_names(source: Source, path: Path, expression: Expression, names: Names
 
 
 def _env_names(expression: Expression) -> set[str]:
-    from engine.pipeline.check_names import references
-
     return {
         reference.fields[0][0]
         for reference in references(expression.node)

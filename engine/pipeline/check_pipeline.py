@@ -7,14 +7,13 @@ import msgspec
 
 from engine.pipeline.check_expressions import Desk, compile_value
 from engine.pipeline.check_inputs import read_inputs
+from engine.pipeline.check_keys import PIPELINE, check_keys
 from engine.pipeline.check_names import Names
 from engine.pipeline.check_steps import STEP_ROOTS, StepReader, find_ids
 from engine.pipeline.check_triggers import delivers_event, read_triggers
 from engine.pipeline.check_values import (
     NAME,
-    PIPELINE,
     PIPELINE_ID,
-    check_keys,
     describe,
     need_bool,
     need_duration,

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.core.catalog import Catalog, TriggerKind
+from engine.pipeline.deployment import OWN
 from engine.pipeline.marks import Path
 from engine.pipeline.source import Source
-
-OWN = frozenset({"path", "events", "max_body"})  # what triggers on one path may have for themselves
 
 
 def check_repository(sources: Sequence[Source], catalog: Catalog) -> None:

@@ -7,12 +7,10 @@ import msgspec
 from engine.core.retry import RetryPolicy
 from engine.pipeline.check_config import ConfigCheck, is_free
 from engine.pipeline.check_expressions import Desk, compile_condition, compile_value
+from engine.pipeline.check_keys import RETRY, STEP, check_keys
 from engine.pipeline.check_names import Names, StepView, guarded_steps
 from engine.pipeline.check_values import (
-    RETRY,
-    STEP,
     STEP_ID,
-    check_keys,
     describe,
     need_bool,
     need_duration,

@@ -6,12 +6,11 @@ from engine.core.catalog import TriggerKind
 from engine.pipeline.check_config import ConfigCheck
 from engine.pipeline.check_expressions import Desk, compile_condition, compile_value
 from engine.pipeline.check_inputs import check_given
+from engine.pipeline.check_keys import TRIGGER, check_keys
 from engine.pipeline.check_names import Names
 from engine.pipeline.check_values import (
     NAME,
-    TRIGGER,
     TRIGGER_ID,
-    check_keys,
     describe,
     need_id,
     need_list,

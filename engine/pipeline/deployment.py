@@ -10,6 +10,8 @@ from engine.pipeline.expression import ExpressionError, reveal
 from engine.pipeline.report import Problem
 from engine.pipeline.spec import Pipeline, Trigger
 
+OWN = frozenset({"path", "events", "max_body"})  # what triggers on one path may have for themselves
+
 
 class Binding(msgspec.Struct, frozen=True):
     """A trigger made ready: `config` is its `with` with the secrets in it."""
@@ -73,30 +75,39 @@ def deploy(
                 bindings.append(bound)
             else:
                 problems.append(bound)
+    endpoints = _endpoints(bindings, problems)
+    return Deployment(
+        pipelines={pipeline.id: pipeline for pipeline in pipelines},
+        endpoints=endpoints,
+        paths={endpoint.path: endpoint for endpoint in endpoints if "{" not in endpoint.path},
+        schedules=tuple(
+            found for found in bindings if found.type.kind == TriggerKind.SCHEDULE and found.pipeline.enabled
+        ),
+        events=tuple(found for found in bindings if found.type.kind == TriggerKind.EVENT),
+        problems=problems,
+    )
+
+
+def _endpoints(bindings: Sequence[Binding], problems: list[Problem]) -> tuple[Endpoint, ...]:
+    """One endpoint a path; those with fewer and later parameters first."""
     by_path: dict[str, list[Binding]] = {}
     for binding in bindings:
         if binding.type.kind == TriggerKind.WEBHOOK:
             by_path.setdefault(str(binding.config.path).strip("/"), []).append(binding)
-    endpoints = []
+    endpoints: list[Endpoint] = []
     for path, listening in by_path.items():
         first = listening[0]
-        agreed = [binding for binding in listening if _same_door(first, binding)]
-        problems += [_disagrees(first, binding, path) for binding in listening if binding not in agreed]
-        endpoint = Endpoint(
-            path=path,
-            methods=tuple(method.upper() for method in first.config.methods),
-            max_body=max(int(binding.config.max_body) for binding in agreed),
-            bindings=tuple(agreed),
+        agreed = tuple(binding for binding in listening if _same_door(first, binding))
+        problems += [_disagrees(first, binding, path) for binding in listening if not _same_door(first, binding)]
+        endpoints.append(
+            Endpoint(
+                path=path,
+                methods=tuple(method.upper() for method in first.config.methods),
+                max_body=max(int(binding.config.max_body) for binding in agreed),
+                bindings=agreed,
+            )
         )
-        endpoints.append(endpoint)
-    return Deployment(
-        pipelines={pipeline.id: pipeline for pipeline in pipelines},
-        endpoints=tuple(endpoints),
-        paths={endpoint.path: endpoint for endpoint in endpoints if "{" not in endpoint.path},
-        schedules=tuple(found for found in bindings if found.type.kind == TriggerKind.SCHEDULE),
-        events=tuple(found for found in bindings if found.type.kind == TriggerKind.EVENT),
-        problems=problems,
-    )
+    return tuple(sorted(endpoints, key=lambda endpoint: [part.startswith("{") for part in endpoint.path.split("/")]))
 
 
 def _bind(
@@ -106,60 +117,70 @@ def _bind(
     secrets: Callable[[str], str | None],
     env: Mapping[str, str],
 ) -> Binding | Problem:
+    revealed: list[str] = []
+
     def problem(code: str, message: str, help: str = "") -> Problem:
-        return Problem(
-            code=code,
-            severity="error",
-            message=message,
-            file=pipeline.file,
-            line=trigger.position.line,
-            column=trigger.position.column,
-            help=help,
-        )
+        for value in revealed:
+            message = message.replace(value, "***")  # a type's own check may quote what it got
+        return _problem(pipeline, trigger, code, f"trigger `{trigger.id}`: {message}", help)
 
     def lookup(name: str) -> str:
         value = secrets(name)
         if not value:
             raise _MissingSecretError(name)
+        revealed.append(value)
         return value
 
     type_ = catalog.triggers.get(trigger.uses)
     if type_ is None:
-        return problem("E114", f"there is no trigger type `{trigger.uses}`")
+        return problem("E113", f"there is no trigger type `{trigger.uses}`")
     try:
         plain = reveal(trigger.with_.render({"env": env}), lookup)
         config = msgspec.convert(plain or {}, type_.config, strict=True)
     except _MissingSecretError as error:
         return problem(
-            "E303",
-            f"the secret `{error}` is not set: trigger `{trigger.id}` is off",
-            f"set HOOKWRIGHT_SECRET_{error} or add it to the secrets file",
+            "E306",
+            f"the secret {error} is not set; until then nothing starts here",
+            f"set HOOKWRIGHT_SECRET_{error}, or add `{error}=...` to the secrets file",
         )
     except ExpressionError as error:
-        return problem("E220", f"trigger `{trigger.id}`: {error}")
+        return problem(error.code, str(error))
     except msgspec.ValidationError as error:
-        return problem("E106", f"trigger `{trigger.id}`: {error}")
+        return problem("E115", str(error).replace(" - at `$.", " at `").replace(" - at `$`", ""))
+    except Exception as error:  # noqa: BLE001 - a plugin's own check may raise anything; the others must go on
+        return problem("E115", f"{trigger.uses} failed: {type(error).__name__}: {error}")
     return Binding(pipeline, trigger, type_, config)
 
 
 def _same_door(one: Binding, other: Binding) -> bool:
-    """Type, methods and authentication agree; which events are wanted may differ."""
+    """Type and settings agree; which events are wanted, and how large they may be, can differ."""
     if one.type.name != other.type.name:
         return False
-    return all(
-        getattr(one.config, name, None) == getattr(other.config, name, None) for name in ("secret", "auth", "methods")
-    )
+    fields = [field.name for field in msgspec.structs.fields(one.type.config) if field.name not in OWN]
+    return all(getattr(one.config, name) == getattr(other.config, name) for name in fields)
 
 
 def _disagrees(first: Binding, other: Binding, path: str) -> Problem:
+    message = f"`/hooks/{path}` is also used by pipeline `{first.pipeline.id}`, with another type or other settings"
+    help = "triggers on one path differ only in `events` and `if`"
+    return _problem(other.pipeline, other.trigger, "E117", message, help)
+
+
+def _problem(pipeline: Pipeline, trigger: Trigger, code: str, message: str, help: str = "") -> Problem:
+    """A problem at the trigger; the line comes from the version's source."""
+    line, column = trigger.position.line, trigger.position.column
+    text = str(msgspec.json.decode(pipeline.source).get("yaml", "")) if pipeline.source else ""
+    lines = text.splitlines()
     return Problem(
-        code="E117",
+        code=code,
         severity="error",
-        message=f"path `{path}` is also used by pipeline `{first.pipeline.id}` with another type, secret or method",
-        file=other.pipeline.file,
-        line=other.trigger.position.line,
-        column=other.trigger.position.column,
-        help="triggers on one path must agree in `uses`, `secret` or `auth`, and `methods`",
+        message=message,
+        file=pipeline.file,
+        line=line,
+        column=column,
+        help=help,
+        source_line=lines[line - 1] if line <= len(lines) else "",
+        length=max(len(lines[line - 1].rstrip()) - column + 1, 1) if line <= len(lines) else 1,
     )
 
 

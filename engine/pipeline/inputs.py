@@ -1,6 +1,6 @@
 """Declared inputs: JSON Schemas that are safe to use on what strangers send."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jsonschema
@@ -12,6 +12,7 @@ from engine.pipeline.expression.errors import Complaint, suggest
 from engine.pipeline.expression.filters_text import compile_pattern
 from engine.pipeline.spec import Input, Validator
 
+WORDS = {"str": "string", "int": "integer", "bool": "boolean", "float": "number", "dict": "object", "map": "object"}
 TYPES = ("string", "integer", "number", "boolean", "object", "any")
 SHOWN = 5  # messages for one input
 
@@ -22,9 +23,9 @@ def make_input(declaration: Any) -> Input:
         schema = _shorthand(declaration)
         return Input(schema=schema, required=True, validator=make_validator(schema))
     if not isinstance(declaration, dict):
-        raise TypeError(f"an input is one of {', '.join(TYPES)}, or a JSON Schema")
+        raise ValueError(f"an input is one of {', '.join(TYPES)}, or a JSON Schema")  # noqa: TRY004 - of the file
     if isinstance(declaration.get("required"), bool):
-        raise ValueError("an input has no `required`: it is required if it has no `default`")
+        raise ValueError("an input has no `required`: it is required if it has no `default`")  # noqa: TRY004
     schema = dict(declaration)
     _check_types(schema)
     try:
@@ -48,7 +49,8 @@ def make_validator(schema: dict[str, Any]) -> Validator:
         return lambda value: [] if check(value) else [f"must be {text}"]
     if not schema:
         return lambda value: []
-    validator = STRICT(schema, registry=referencing.Registry(), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    registry: referencing.Registry[Any] = referencing.Registry()  # an empty one: nothing is fetched
+    validator: Any = STRICT(schema, registry=registry, format_checker=FORMATS)
 
     def validate(value: Any) -> list[str]:
         messages: list[str] = []
@@ -146,14 +148,15 @@ def _is_integer(value: Any) -> bool:
     return not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, float) and value.is_integer()))
 
 
+FORMATS = Draft202012Validator.FORMAT_CHECKER
 JSON_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
-SIMPLE = {
+SIMPLE: dict[str, tuple[Callable[[Any], bool], str]] = {
     "string": (lambda value: isinstance(value, str), "a text"),
     "integer": (_is_integer, "a whole number"),
     "number": (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number"),
     "boolean": (lambda value: isinstance(value, bool), "true or false"),
     "object": (lambda value: isinstance(value, dict), "an object"),
 }
-STRICT = jsonschema.validators.extend(
+STRICT: Any = jsonschema.validators.extend(
     Draft202012Validator, {"pattern": _pattern, "patternProperties": _pattern_properties}
 )

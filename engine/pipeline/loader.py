@@ -62,18 +62,28 @@ def decode(text: str | bytes) -> str:
     """UTF-8 without byte order mark and without control characters; YamlError names the place otherwise."""
     if len(text) > MAX_SIZE:
         raise YamlError("E003", f"the file is larger than {MAX_SIZE} characters", "", 0)
-    if isinstance(text, bytes):
-        try:
-            text = text.decode()
-        except UnicodeDecodeError as error:
-            before = text[: error.start].decode(errors="replace")
-            readable = text.decode(errors="replace")
-            raise YamlError("E005", "the file is not UTF-8", readable, len(before), help="save it as UTF-8") from None
-    source = text.removeprefix("\ufeff")
+    source = (text if isinstance(text, str) else _decode(text)).removeprefix("\ufeff")
     if (illegal := ILLEGAL.search(source)) is not None:
         name = f"U+{ord(illegal[0]):04X}"
         raise YamlError("E005", f"the control character {name} is not allowed", source, illegal.start())
     return source
+
+
+def _decode(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        before = text[: error.start].decode(errors="replace")
+        readable = text.decode(errors="replace")
+        raise YamlError("E005", "the file is not UTF-8", readable, len(before), help="save it as UTF-8") from None
+
+
+def _start(event: Event) -> int:
+    return event.start_mark.index if event.start_mark is not None else 0
+
+
+def _end(event: Event) -> int:
+    return event.end_mark.index if event.end_mark is not None else 0
 
 
 class _Node:
@@ -120,7 +130,7 @@ class _Reader:
         if isinstance(event, MappingEndEvent | SequenceEndEvent):
             node, anchor = self.stack.pop()
             self.key.pop()
-            node.end = event.end_mark.index if node.start == event.end_mark.index else event.start_mark.index
+            node.end = _end(event) if node.start == _end(event) else _start(event)
             if anchor:
                 self.anchors[anchor] = node
             return
@@ -138,10 +148,10 @@ class _Reader:
         tag = getattr(event, "tag", None)
         if tag is not None:
             raise self.error("E004", f"tags are not allowed: `{tag}`", event, help="write the value without `!`")
-        node = _Node(event.start_mark.index)
+        node = _Node(_start(event))
         self.place(node)
         if isinstance(event, ScalarEvent):
-            node.end = event.end_mark.index
+            node.end = _end(event)
             node.style = event.style or ""
             node.value = event.value if node.style else self.resolve(event)
             if event.anchor:
@@ -167,7 +177,7 @@ class _Reader:
         self.key[-1] = None
 
     def alias(self, event: AliasEvent) -> _Node:
-        node = self.anchors.get(event.anchor)
+        node = self.anchors.get(event.anchor or "")
         if node is not None:
             return node
         if any(anchor == event.anchor for _, anchor in self.stack):
@@ -177,7 +187,7 @@ class _Reader:
 
     def take_key(self, event: NodeEvent) -> None:
         if not isinstance(event, ScalarEvent):
-            before = self.source[max(event.start_mark.index - 2, 0) : event.start_mark.index + 1]
+            before = self.source[max(_start(event) - 2, 0) : _start(event) + 1]
             hint = 'in `{...}` an expression needs quotes: "${{ ... }}"'
             if before.endswith("{{"):
                 hint = "write expressions as `${{ ... }}`"
@@ -194,7 +204,7 @@ class _Reader:
         if key in keys:
             line = self.source.count("\n", 0, keys[key][0]) + 1
             raise self.error("E002", f"the key `{key[:80]}` stands here twice, first on line {line}", event)
-        keys[key] = (event.start_mark.index, event.end_mark.index)
+        keys[key] = (_start(event), _end(event))
         self.key[-1] = key
 
     def resolve(self, event: ScalarEvent) -> Any:
@@ -219,7 +229,7 @@ class _Reader:
         raise self.error("E004", f"`{text[:40]}` is not a number that JSON has", event, help="quote it if it is a text")
 
     def error(self, code: str, message: str, event: Event, help: str = "") -> YamlError:
-        return YamlError(code, message, self.source, event.start_mark.index, event.end_mark.index, help)
+        return YamlError(code, message, self.source, _start(event), _end(event), help)
 
     def syntax_error(self, error: yaml.MarkedYAMLError) -> YamlError:
         mark = error.problem_mark or error.context_mark

@@ -55,6 +55,12 @@ class Marks:
             return self.place(mark.start, mark.end)
         return self.place(mark.key_start, mark.key_end)
 
+    def is_cut(self, path: Path) -> bool:
+        """Whether a comment follows an unquoted value on its line."""
+        mark = self._mark(path)
+        rest = self.source[mark.end : mark.end + 80]
+        return not mark.style and rest.lstrip(" \t").startswith("#")
+
     def place(self, start: int, end: int) -> Place:
         """Line and column of a range of characters, cut at the end of its first line."""
         start = min(start, len(self.source))
@@ -87,7 +93,8 @@ class Marks:
     def _within(self, mark: Mark, text: str, offset: int) -> int:
         """Where character `offset` of the text stands in the file.
 
-        Folding and indentation only change white space, so the n-th other character of the text is the n-th in the file.
+        Folding and indentation only change white space, so the n-th other character of the text is the n-th in
+        the file.
         """
         wanted = sum(1 for character in text[:offset] if character not in BLANK)
         position = mark.start

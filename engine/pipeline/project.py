@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from engine.pipeline.check_values import check_keys, describe, need_list
+from engine.pipeline.check_keys import check_keys
+from engine.pipeline.check_values import describe, need_list
 from engine.pipeline.loader import YamlError, load_yaml
 from engine.pipeline.marks import Marks
 from engine.pipeline.report import Problem

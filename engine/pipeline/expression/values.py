@@ -137,7 +137,7 @@ def refused_secret() -> Complaint:
     return Complaint(
         "a secret can only be passed on, joined with text, or encoded with `| b64encode`",
         "it must not be compared, filtered or printed",
-        "E306",
+        "E307",
     )
 
 
