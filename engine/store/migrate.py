@@ -9,7 +9,7 @@ import asyncpg
 
 from engine.errors import ConfigurationError
 from engine.store.connection import CONNECT_TIMEOUT, as_unavailable
-from engine.store.piccolo_conf import DB
+from engine.store.piccolo_engine import DB
 
 LOCK = 0x486F6F6B  # advisory lock; "Hook"
 MINIMUM = 140000  # PostgreSQL's server_version_num

@@ -7,7 +7,7 @@ column is marked here.
 from piccolo.columns import JSON, JSONB, UUID, Boolean, Bytea, Integer, Text, Timestamptz
 from piccolo.table import Table
 
-from engine.store.piccolo_conf import DB
+from engine.store.piccolo_engine import DB
 
 
 class Event(Table, tablename="event", db=DB):
