@@ -103,7 +103,7 @@ def _endpoints(bindings: Sequence[Binding], problems: list[Problem]) -> tuple[En
             Endpoint(
                 path=path,
                 methods=tuple(method.upper() for method in first.config.methods),
-                max_body=max(int(binding.config.max_body) for binding in agreed),
+                max_body=_most([int(binding.config.max_body) for binding in agreed]),
                 bindings=agreed,
             )
         )
@@ -150,6 +150,11 @@ def _bind(
     except Exception as error:  # noqa: BLE001 - a plugin's own check may raise anything; the others must go on
         return problem("E115", f"{trigger.uses} failed: {type(error).__name__}: {error}")
     return Binding(pipeline, trigger, type_, config)
+
+
+def _most(limits: list[int]) -> int:
+    """The largest body that somebody on this path takes; 0, the installation's default, if anybody leaves it open."""
+    return 0 if 0 in limits else max(limits)
 
 
 def _same_door(one: Binding, other: Binding) -> bool:

@@ -74,11 +74,11 @@ class House:
     def __init__(self, runtime: Runtime, probe: Probe, folder: Path) -> None:
         self.runtime = runtime
         self.probe = probe
-        self._folder = folder
+        self.folder = folder
         self.worker: UUID | None = None
 
     async def deploy(self, text: str, name: str = "test") -> list[Any]:
-        (self._folder / f"{name}.yaml").write_text(textwrap.dedent(text))
+        (self.folder / f"{name}.yaml").write_text(textwrap.dedent(text))
         return await deploy_files(self.runtime)
 
     async def start(self, pipeline: str = "test", **inputs: Any) -> UUID:
