@@ -48,7 +48,6 @@ def create_app() -> App:
     _add(app, tokens.create_group(), KEEP)
     app.command(doctor.doctor, group=KEEP)
     app.command(version.version, group=KEEP)
-    app.command(up.prepare, name="_prepare", show=False)
     app.command(send.example, name="_example", show=False)
     app["--help"].group = KEEP
     return app

@@ -35,8 +35,10 @@ class Child:
     command: Sequence[str]  # arguments after `python -m engine`
     environment: Mapping[str, str]
     sockets: Sequence[int] = ()  # file descriptors it inherits
+    once: Sequence[str] = ()  # further arguments of the first start; a restart does without them
     process: subprocess.Popen[bytes] | None = None
     stopping: bool = False
+    deaths: int = 0
     delay: float = FIRST_DELAY
     started_at: float = field(default=0.0)  # monotonic
     due_at: float | None = None  # monotonic; when it is started again
@@ -46,7 +48,7 @@ class Child:
         self.due_at = None
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-            [sys.executable, "-m", "engine", *self.command, "--parent", str(os.getpid())],
+            [sys.executable, "-m", "engine", *self.command, *self.once, "--parent", str(os.getpid())],
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
             pass_fds=tuple(self.sockets),
@@ -60,6 +62,7 @@ class Child:
     def plan_restart(self) -> float:
         """Note when it is to be started again; the delay in seconds, doubled each time unless it lived long enough."""
         now = time.monotonic()
+        self.deaths += 1
         if now - self.started_at >= STABLE:
             self.delay = FIRST_DELAY
         delay, self.delay = self.delay, min(self.delay * 2, LONGEST_DELAY)

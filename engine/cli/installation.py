@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -18,11 +19,10 @@ from engine.cli.exits import OK, SETUP
 from engine.cli.listening import listen
 from engine.cli.output import note
 from engine.cli.supervisor import Supervisor
-from engine.errors import ConfigurationError, HookwrightError
+from engine.errors import ConfigurationError
 from engine.settings import Settings
 
 READY = 90.0  # seconds everything together may take until the API answers
-PREPARE = 120.0  # seconds migrations may take
 ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - how to reach a server that listens everywhere
 
 
@@ -41,9 +41,9 @@ class Installation:
         self._ai = ai
         self._say = say
         self._lock: IO[str] | None = None
+        self._api: Child
         self._sockets: list[socket.socket] = []
         self._environment = dict(os.environ)
-        self._preparing: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
     def __enter__(self) -> Self:
@@ -64,20 +64,21 @@ class Installation:
         known = self._start_databases()
         self._describe(port)
         self._provide_secrets()
-        if self._ai and needs_ai_stand_in(self._environment):
-            self._start_stand_in()
-        self.token = read_client_file(settings.data_dir).token
-        self._prepare(migrate=not known)
-        if not known or not self.token:
-            self._finish_preparing()
-            self._remember_schema()
-        self._start_processes(listener)
-        if not self.supervisor.wait_until(self._answers, patience=READY):
+        stand_in = self._reserve_stand_in() if self._ai and needs_ai_stand_in(self._environment) else None
+        if not known:
+            self._migrate()
+        announcement = self._start_processes(listener)
+        ready = self.supervisor.wait_until(announcement.arrived, patience=READY)
+        if stand_in is not None:  # now, so that it does not slow down the others; calls have waited in its socket
+            self._add("dev-ai", ["dev-ai", "--fd", str(stand_in.fileno())], [stand_in.fileno()])
+        if not ready:
             if self.supervisor.asked is None:
                 note("hookwright: the API did not start; what went wrong stands above")
             return False
-        if not self.sign_in:
-            self._finish_preparing()
+        made = announcement.read()
+        self._api.once = ()  # a later start has nothing to announce
+        self._api.sockets = [listener.fileno()]
+        self.token, self.sign_in = made["token"], made["code"]
         self._leave_client_file()
         return True
 
@@ -91,9 +92,6 @@ class Installation:
         self._stopped = True
         failed = self.supervisor.asked is None
         note("" if failed else "hookwright: stopping")
-        if self._preparing is not None and self._preparing.poll() is None:
-            self._preparing.kill()
-            self._preparing.wait()
         code = self.supervisor.stop(self.databases)
         for listener in self._sockets:
             listener.close()
@@ -169,61 +167,48 @@ class Installation:
         if foreign:
             self._say(f"Not set: {', '.join(foreign)}; steps that use them will fail until they stand in {file}")
 
-    def _start_stand_in(self) -> None:
+    def _reserve_stand_in(self) -> socket.socket:
+        """The listening socket of the AI stand-in; the others are told where it is."""
         listener = self._listen("127.0.0.1", 0)
         self.stand_in = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         self._allow(self.stand_in.removesuffix("/v1"))
         self._environment["HOOKWRIGHT_AI_BASE_URL"] = self.stand_in
-        self._add("dev-ai", ["dev-ai", "--fd", str(listener.fileno())], [listener.fileno()])
         self._say(f"AI stand-in (for development, not a model) on {self.stand_in}; HOOKWRIGHT_AI_BASE_URL replaces it")
+        return listener
 
-    def _prepare(self, *, migrate: bool) -> None:
-        """Migrate, and make the token and the sign-in code, in a process of its own: this one stays small."""
-        self._preparing = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-            [sys.executable, "-m", "engine", "_prepare", "--parent", str(os.getpid()), *["--migrate"] * migrate],
-            env=self._environment | {"HOOKWRIGHT_TOKEN": self.token},
+    def _migrate(self) -> None:
+        """In a process of its own: this one stays small."""
+        answer = subprocess.run(
+            [sys.executable, "-m", "engine", "migrate"],
+            env=self._environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            check=False,
         )
-
-    def _finish_preparing(self) -> None:
-        preparing = self._preparing
-        if preparing is None:
+        if self.supervisor.asked is not None:
             return
-        try:
-            out, _ = preparing.communicate(timeout=PREPARE)
-        except subprocess.TimeoutExpired:
-            preparing.kill()
-            raise HookwrightError(f"the database was not ready within {PREPARE:.0f} s") from None
-        if preparing.returncode:
-            raise ConfigurationError("the database could not be prepared; the reason stands above")
-        made = json.loads(out)
-        self.token, self.sign_in = made["token"], made["code"]
-        if made["migrated"]:
-            self._say("Tables are up to date")
+        if answer.returncode:
+            raise ConfigurationError("the database could not be migrated; the reason stands above")
+        self._remember_schema()
+        self._say("Tables are up to date")
 
-    def _start_processes(self, listener: socket.socket) -> None:
-        self._add("api", ["api", "--fd", str(listener.fileno())], [listener.fileno()])
+    def _start_processes(self, listener: socket.socket) -> "Announcement":
+        announcement = Announcement()
+        environment = self._environment | {"HOOKWRIGHT_TOKEN": read_client_file(self.settings.data_dir).token}
+        self._api = Child(
+            "api",
+            ["api", "--fd", str(listener.fileno())],
+            environment,
+            [listener.fileno(), announcement.descriptor],
+            ["--announce", str(announcement.descriptor)],
+        )
+        self.supervisor.add(self._api)
         for number in range(1, self._workers + 1):
             self._add("worker" if self._workers == 1 else f"worker {number}", ["worker"])
+        return announcement
 
     def _add(self, name: str, command: list[str], sockets: list[int] | None = None) -> None:
         self.supervisor.add(Child(name, command, dict(self._environment), sockets or []))
-
-    def _answers(self) -> bool:
-        """Whether the API says that it can work."""
-        import http.client
-
-        host, _, port = self.url.removeprefix("http://").rpartition(":")
-        connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=0.5)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
     def _leave_client_file(self) -> None:
         bundled = self.databases is not None
@@ -284,3 +269,21 @@ class Installation:
 
     def _remember_schema(self) -> None:
         (self.settings.data_dir / "schema.mark").write_text(self._schema_mark())
+
+
+class Announcement:
+    """A pipe on which the API says, once, that it is ready and with which token and sign-in code."""
+
+    def __init__(self) -> None:
+        self._reader, self.descriptor = os.pipe()
+
+    def arrived(self) -> bool:
+        """Whether there is something to read."""
+        return bool(select.select([self._reader], [], [], 0)[0])
+
+    def read(self) -> dict[str, str]:
+        """What the API said; both ends are closed."""
+        os.close(self.descriptor)
+        with os.fdopen(self._reader, "rb") as pipe:
+            made: dict[str, str] = json.loads(pipe.readline())
+            return made

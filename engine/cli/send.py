@@ -65,8 +65,6 @@ def send(
 
 def example() -> int:
     """Print what a newcomer may try: a `send` and the same as curl, for the first webhook there is."""
-    import os
-
     from engine.cli.samples import first_sample, load_bindings
     from engine.settings import load_settings
 
@@ -74,13 +72,23 @@ def example() -> int:
     sample = first_sample(load_bindings(settings))
     if sample is None:
         return FAILED
-    command = Path(sys.argv[0]).with_name("hookwright") if sys.argv[0].endswith("/hookwright") else None
-    local = Path(sys.executable).with_name("hookwright")
-    program = str(command or (os.path.relpath(local) if local.exists() else "hookwright"))
-    say(f"{program} send {sample.provider} {sample.event}".rstrip())
+    say(f"{_program()} send {sample.provider} {sample.event}".rstrip())
     say("or the same with curl:")
     say(sample.curl(settings.url, str(keep_body(settings.data_dir, sample))))
     return OK
+
+
+def _program() -> str:
+    """How to call us from this directory: by name if that finds us, else by the shortest path."""
+    import os
+    import shutil
+
+    ours = Path(sys.executable).with_name("hookwright")
+    found = shutil.which("hookwright")
+    if found is not None and (not ours.exists() or Path(found).samefile(ours)):
+        return "hookwright"
+    near = os.path.relpath(ours)
+    return str(ours) if near.startswith("..") else near
 
 
 def keep_body(data_dir: Path, sample: Any) -> Path:

@@ -23,6 +23,7 @@ def api(
     pipelines: Path | None = None,
     json: JsonLog = False,
     fd: Annotated[int | None, Hidden] = None,
+    announce: Annotated[int | None, Hidden] = None,
     parent: Annotated[int | None, Hidden] = None,
 ) -> int:
     """Run one API process: receives webhooks, serves the API and the dashboard, loads and watches the pipelines.
@@ -43,7 +44,7 @@ def api(
     settings = _start("api", parent, host=host, port=port, pipelines=pipelines, log_format="json" if json else None)
     from engine.cli.server import serve
 
-    return serve(settings, fd)
+    return serve(settings, fd, announce)
 
 
 def worker(

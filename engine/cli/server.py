@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import structlog
 import uvicorn
 import uvloop
@@ -14,11 +17,12 @@ from engine.cli.exits import FAILED, OK
 from engine.cli.listening import BACKLOG, listen
 from engine.errors import Unavailable
 from engine.flow.deploy import deploy_files, watch_files
-from engine.runtime import open_runtime
+from engine.runtime import Runtime, open_runtime
 from engine.settings import Settings
 from engine.web.app import create_app
 
 GRACE = 10  # seconds open requests get when the API stops
+SIGN_IN = timedelta(hours=12)  # life of the link that signs a browser in, once
 IDLE = 30  # seconds an idle connection is kept
 AGAIN = 1.0  # seconds between attempts to reach a database that is away at the start
 AWAY = b'{"title":"Service Unavailable","status":503,"detail":"PostgreSQL cannot be reached yet; starting."}'
@@ -66,13 +70,17 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, fd: int | None) -> int:
-    """Serve until SIGTERM or SIGINT. fd: a listening socket inherited from `hookwright up`."""
+def serve(settings: Settings, fd: int | None, announce: int | None) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    fd: a listening socket inherited from `hookwright up`. announce: a pipe on which it waits for a token and a sign-in
+    code, as a line of JSON.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, fd))
+        return runner.run(_serve(settings, fd, announce))
 
 
-async def _serve(settings: Settings, fd: int | None) -> int:
+async def _serve(settings: Settings, fd: int | None, announce: int | None) -> int:
     listener = socket.socket(fileno=fd) if fd is not None else listen(settings.host, settings.port)
     front, settled, closing = Front(), asyncio.Event(), asyncio.Event()
     config = uvicorn.Config(
@@ -90,7 +98,7 @@ async def _serve(settings: Settings, fd: int | None) -> int:
         forwarded_allow_ips="*" if settings.forwarded else None,
     )
     server = Server(config, front)
-    holding = asyncio.create_task(_hold_runtime(settings, front, settled, closing), name="runtime")
+    holding = asyncio.create_task(_hold_runtime(settings, front, settled, closing, announce), name="runtime")
     first = asyncio.create_task(settled.wait())
     await asyncio.wait([first, holding], return_when=asyncio.FIRST_COMPLETED)
     first.cancel()
@@ -104,7 +112,9 @@ async def _serve(settings: Settings, fd: int | None) -> int:
     return OK if server.started else FAILED
 
 
-async def _hold_runtime(settings: Settings, front: Front, settled: asyncio.Event, closing: asyncio.Event) -> None:
+async def _hold_runtime(
+    settings: Settings, front: Front, settled: asyncio.Event, closing: asyncio.Event, announce: int | None
+) -> None:
     """Keep the runtime open until closing. `settled` is set once it is open, or once a database is found to be away."""
     while not closing.is_set():
         try:
@@ -116,6 +126,9 @@ async def _hold_runtime(settings: Settings, front: Front, settled: asyncio.Event
                     front.app = app
                     settled.set()
                     log.info("api.started", pipelines=len(runtime.deployments.current.pipelines))
+                    if announce is not None:
+                        await _announce(runtime, announce)
+                        announce = None
                     await closing.wait()
                     watcher.cancel()
                     await asyncio.gather(watcher, return_exceptions=True)
@@ -124,3 +137,13 @@ async def _hold_runtime(settings: Settings, front: Front, settled: asyncio.Event
             settled.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(closing.wait(), AGAIN)
+
+
+async def _announce(runtime: Runtime, pipe: int) -> None:
+    """Hand an API token, the known one if it still counts, and a one-time sign-in code to `hookwright up`."""
+    token = os.environ.get("HOOKWRIGHT_TOKEN", "")
+    if not token or await runtime.store.find_api_key(token) is None:
+        token = await runtime.store.create_api_key("up", "token", None)
+    code = await runtime.store.create_api_key("up", "login", datetime.now(UTC) + SIGN_IN)
+    os.write(pipe, msgspec.json.encode({"token": token, "code": code}) + b"\n")
+    os.close(pipe)

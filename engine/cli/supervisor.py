@@ -13,6 +13,7 @@ from engine.cli.output import note
 
 DRAIN = 30.0  # seconds a worker may take to stop; more than the worker gives its runs
 CLOSE = 10.0  # seconds the others may take
+HOPELESS = 3  # deaths of one child before anything was ready
 TICK = 0.5  # seconds between looks at what is due
 
 
@@ -50,10 +51,10 @@ class Supervisor:
         self.children.append(child)
 
     def wait_until(self, ready: Callable[[], bool], *, patience: float) -> bool:
-        """Look after the children until ready() says so; False if asked to stop, out of patience or set up wrongly."""
+        """Look after the children until ready() says so; False if asked to stop, out of patience or without hope."""
         end = time.monotonic() + patience
         while self.asked is None and time.monotonic() < end:
-            if self._broken() is not None:
+            if self._broken() is not None or any(child.deaths >= HOPELESS for child in self.children):
                 return False
             if ready():
                 return True

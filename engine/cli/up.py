@@ -3,21 +3,18 @@
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from engine.cli.children import follow_parent
-from engine.cli.exits import OK, WrongUsage
+from engine.cli.exits import WrongUsage
 from engine.cli.output import BOLD, CYAN, FAINT, note, paint, print_json_line, say
 from engine.settings import load_settings
 
 if TYPE_CHECKING:
     from engine.cli.installation import Installation
-
-SIGN_IN = timedelta(hours=12)  # life of the link that signs a browser in, once
 
 
 def up(
@@ -74,32 +71,6 @@ def up(
         else:
             _greet(installation, time.monotonic() - began)
         return installation.run()
-
-
-def prepare(*, parent: int | None = None, migrate: bool = False) -> int:
-    """Migrate if asked to, make sure that there is an API token, make a sign-in code; print them as JSON."""
-    if parent is not None:
-        follow_parent(parent)
-    import asyncio
-
-    url = os.environ["DATABASE_URL"]
-    print_json_line(asyncio.run(_prepare(url, os.environ.get("HOOKWRIGHT_TOKEN", ""), migrate=migrate)))
-    return OK
-
-
-async def _prepare(database_url: str, token: str, *, migrate: bool) -> dict[str, object]:
-    from engine import store
-
-    if migrate:
-        await store.migrate(database_url)
-    database = await store.connect(database_url, pool_size=1)
-    try:
-        if not token or await database.find_api_key(token) is None:
-            token = await database.create_api_key("up", "token", None)
-        code = await database.create_api_key("up", "login", datetime.now(UTC) + SIGN_IN)
-    finally:
-        await database.close()
-    return {"token": token, "code": code, "migrated": migrate}
 
 
 def _step(began: float, write: Callable[[str], None]) -> Callable[[str], None]:
