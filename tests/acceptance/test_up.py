@@ -48,12 +48,25 @@ class Up:
             text=True,
             start_new_session=True,
         )
-        threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True).start()
+        self.reader = threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True)
+        self.reader.start()
         self.ready: dict[str, Any] = {}
 
     def _read(self, stream: Any) -> None:
         for line in stream:
             self.lines.put(line.rstrip("\n"))
+
+    def close(self) -> None:
+        """Kill whatever still runs and close the pipes."""
+        if self.process.poll() is None:
+            pids = self.family()
+            self.process.kill()
+            self.process.wait()
+            await_gone(pids)
+        self.reader.join(timeout=10)
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
 
     def await_ready(self) -> dict[str, Any]:
         """What it prints once it is ready."""
@@ -164,11 +177,7 @@ def started(folder: Path) -> Iterator[Any]:
 
     yield start
     for up in all_of_them:
-        if up.process.poll() is None:
-            pids = up.family()
-            up.process.kill()
-            up.process.wait()
-            await_gone(pids)
+        up.close()
 
 
 def await_run(up: Up, pipeline: str) -> dict[str, Any]:
