@@ -21,6 +21,9 @@ from engine.errors import Unavailable
 NAME = "hookwright"
 JOB = "advance"  # the one SAQ job: advance the named runs
 BATCH = 16  # runs named by one job
+LAST_RING = 1.0  # seconds for the last ring of a process that stops
+PACE = 0.004  # seconds between two rings of one process: what comes meanwhile shares a job
+MOST_UNRUNG = 20_000  # runs that wait for a Redis that hangs; upkeep rings the rest
 LIVE = "hookwright:live"  # pub/sub channel of run changes
 LIVE_PERIOD = 0.1  # seconds between two messages of one process
 LIVE_MOST = 100  # changes in one message; pages show no more
@@ -111,6 +114,9 @@ class Queue:
         self.runs = RunQueue(self._blocking)  # what the SAQ worker takes from
         self._changes: dict[UUID, dict[str, Any]] = {}
         self._publishing: asyncio.Task[None] | None = None
+        self._unrung: list[UUID] = []
+        self._rung_at = 0.0  # when the bell last rang, on the loop's clock
+        self._bell: asyncio.Task[None] | None = None
 
     async def ring(self, run_ids: Sequence[UUID]) -> None:
         """Ask the workers to advance these runs now. Unavailable if Redis is away; upkeep rings later then."""
@@ -130,6 +136,28 @@ class Queue:
             await self._ringing.enqueue_many(jobs)
         except REDIS_ERRORS as error:
             raise Unavailable(f"Redis is away: {error}") from error
+
+    def ring_soon(self, run_ids: Sequence[UUID]) -> None:
+        """Ring in the background: at once when it is calm, in batches when many come. Nobody waits for the bell.
+
+        A ring that fails is logged; upkeep rings again.
+        """
+        if len(self._unrung) < MOST_UNRUNG:
+            self._unrung.extend(run_ids)
+        if self._bell is None or self._bell.done():
+            self._bell = asyncio.create_task(self._ring_unrung())
+
+    async def _ring_unrung(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._unrung:
+            if (early := self._rung_at + PACE - loop.time()) > 0:
+                await asyncio.sleep(early)
+            run_ids, self._unrung = self._unrung, []
+            self._rung_at = loop.time()
+            try:
+                await self.ring(run_ids)
+            except Unavailable as error:
+                log.warning("ring.failed", runs=len(run_ids), error=str(error))
 
     async def depth(self) -> int:
         """Jobs nobody has taken yet. Unavailable if Redis is away."""
@@ -178,9 +206,11 @@ class Queue:
                 await asyncio.sleep(RECONNECT)
 
     async def close(self) -> None:
-        """Close every connection."""
-        if self._publishing is not None:
-            self._publishing.cancel()
+        """Ring what is waiting, then close every connection."""
+        for task in (self._publishing, self._bell):
+            if task is not None:
+                await asyncio.wait([task], timeout=LAST_RING)
+                task.cancel()
         for client in (self._client, self._blocking):
             with contextlib.suppress(*REDIS_ERRORS):
                 await client.aclose()

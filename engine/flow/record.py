@@ -10,7 +10,6 @@ import msgspec
 from engine.core.event import Event
 from engine.core.ids import uuid7
 from engine.core.run import Decision
-from engine.errors import Unavailable
 from engine.flow.execution import Scope
 from engine.pipeline.deployment import Binding
 from engine.pipeline.expression import ExpressionError
@@ -68,22 +67,19 @@ async def record_event(
     dedup = Dedup(dedup_scope, event.delivery_id, DEDUP_WINDOW) if event.delivery_id else None
     ingested = await runtime.store.ingest(IngestRecord(event=event, dedup=dedup, runs=runs, decisions=decisions))
     if not ingested.duplicate:
-        await ring(runtime, ingested.runs)
+        ring(runtime, ingested.runs)
         facts = {"id": str(event.id), "source": event.source, "type": event.type, "runs": len(runs)}
         runtime.observers.notify("event_received", event=facts)
     return ingested
 
 
-async def ring(runtime: Runtime, runs: Sequence[tuple[UUID, str]]) -> None:
-    """Ring the runs. A bell that fails costs time, not work: upkeep rings again."""
+def ring(runtime: Runtime, runs: Sequence[tuple[UUID, str]]) -> None:
+    """Ring the runs, without waiting for the bell: one that fails costs time, not work."""
     if not runs:
         return
     for run_id, pipeline in runs:
         runtime.queue.changed(run_id, pipeline, "queued")
-    try:
-        await runtime.queue.ring([run_id for run_id, _ in runs])
-    except Unavailable as error:
-        runtime.log.warning("ring.failed", runs=len(runs), error=str(error))
+    runtime.queue.ring_soon([run_id for run_id, _ in runs])
 
 
 def render_labels(runtime: Runtime, pipeline: Pipeline, scope: Mapping[str, Any]) -> dict[str, str]:

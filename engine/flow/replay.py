@@ -37,7 +37,7 @@ async def replay_event(runtime: Runtime, event_id: UUID, *, pipeline: str | None
     runs, decisions = build_runs(runtime, bindings, event, replay_of=event_id)
     ingested = await runtime.store.ingest(IngestRecord(runs=runs)) if runs else None
     started = ingested.runs if ingested else []
-    await ring(runtime, started)
+    ring(runtime, started)
     runtime.log.info("event.replayed", event_id=str(event_id), runs=len(started))
     return Replayed(started, decisions)
 

@@ -51,5 +51,5 @@ async def start_run(
     ingested = await runtime.store.ingest(IngestRecord(runs=[run]))
     run_id = ingested.runs[0][0]
     if not ingested.duplicate:
-        await ring(runtime, ingested.runs)
+        ring(runtime, ingested.runs)
     return Started(run_id, ingested.duplicate)
