@@ -10,6 +10,8 @@ import pytest
 from cyclopts import App
 
 from engine.cli.app import create_app
+from engine.pipeline.check import check_files, format_problem
+from engine.plugin.host import load_catalog
 from engine.settings import ALIASES, CLIENT, Settings
 from tests.docs.generate import render_commands
 
@@ -72,6 +74,19 @@ def test_commands_exist(page: Path) -> None:
             assert words[1] in targets, f"{page.name}: make {words[1]}"
         else:
             check_command(app, words[1:], page.name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pipelines_in_the_pages_are_correct(page: Path, tmp_path: Path) -> None:
+    """Each whole pipeline in a YAML block passes the checker."""
+    files = []
+    for number, (kind, block) in enumerate(FENCE.findall(page.read_text())):
+        if kind == "yaml" and re.match(r"(#.*\n)*id: ", block) and "\nsteps:" in block:
+            files.append(tmp_path / f"{number}.yaml")
+            files[-1].write_text(block)
+    report = check_files(files, load_catalog().catalog, root=tmp_path)
+    wrong = [format_problem(problem) for problem in report.problems if problem.severity == "error"]
+    assert not wrong, "\n\n".join(wrong)
 
 
 def test_every_example_in_help_exists() -> None:
