@@ -7,12 +7,14 @@ import asyncio
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import structlog
 from litestar.types import ASGIApp, Receive, Scope, Send
+from prometheus_client import Counter
 
 from engine import metrics
 from engine.core.event import Delivery
@@ -126,10 +128,10 @@ def check_address(scope: Scope) -> None:
 
 
 def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Lower-case names; repeated headers joined."""
+    """By name, in lower case as ASGI has them; repeated headers joined."""
     headers: dict[str, str] = {}
     for name_bytes, value_bytes in raw:
-        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
+        name, value = name_bytes.decode("latin-1"), value_bytes.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
@@ -189,8 +191,7 @@ def _tell_accepted(received: Received, facts: dict[str, Any], started: float) ->
     if received.event_id is None:
         log.info("delivery.answered", **facts, source=received.source, reason="handshake", ms=_ms(started))
         return
-    counter = metrics.DUPLICATES if received.duplicate else metrics.RECEIVED
-    counter.labels(received.source).inc()
+    _counter(received.source, received.duplicate).inc()
     log.info(
         "delivery.accepted",
         **facts,
@@ -201,6 +202,11 @@ def _tell_accepted(received: Received, facts: dict[str, Any], started: float) ->
         duplicate=received.duplicate,
         ms=_ms(started),
     )
+
+
+@cache
+def _counter(source: str, duplicate: bool) -> Counter:
+    return (metrics.DUPLICATES if duplicate else metrics.RECEIVED).labels(source)
 
 
 def _exceeds(content_length: str, limit: int) -> bool:

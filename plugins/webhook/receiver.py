@@ -63,7 +63,8 @@ class SignedReceiver(Receiver, frozen=True, kw_only=True):
 
 def wants(event_type: str, config: Receiver) -> bool:
     """Whether `events` names it: the type itself, a part before a dot or slash, or a pattern with *."""
-    return any(_includes(pattern, event_type) for pattern in config.events)
+    events = config.events
+    return event_type in events or any(_includes(pattern, event_type) for pattern in events)
 
 
 def secrets_of(value: str | list[str]) -> Sequence[str]:
@@ -92,7 +93,7 @@ def parse_size(size: int | str) -> int:
 def _includes(pattern: str, event_type: str) -> bool:
     return (
         pattern in ("*", event_type)
-        or (event_type.startswith(pattern) and event_type[len(pattern)] in "./")
+        or event_type.startswith((f"{pattern}.", f"{pattern}/"))
         or ("*" in pattern and fnmatchcase(event_type, pattern))
     )
 
