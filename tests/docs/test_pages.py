@@ -64,6 +64,12 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target.partition("#")[0]).exists(), f"{page.name}: {target} does not exist"
 
 
+def test_every_page_is_found_from_the_index() -> None:
+    """docs/index.md links every page of docs/."""
+    linked = {target.partition("#")[0] for target in LINK.findall((ROOT / "docs" / "index.md").read_text())}
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"} <= linked
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_exist(page: Path) -> None:
     """Each `hookwright ...` in a code block is a command with options that exist; each make target exists."""
