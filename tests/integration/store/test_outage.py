@@ -162,8 +162,8 @@ async def test_lost_connections_are_made_again(own_server: Databases, own_store:
     await own_store.ping()
     other = await asyncpg.connect(own_server.database_url)
     others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-    await other.execute(f"select pg_terminate_backend(pid) {others}")
-    while await other.fetchval(f"select count(*) {others}"):
+    ended = [row["pid"] for row in await other.fetch(f"select pid, pg_terminate_backend(pid) {others}")]
+    while await other.fetchval("select count(*) from pg_stat_activity where pid = any($1)", ended):
         await asyncio.sleep(0)
     await other.close()
     await own_store.ingest(make_record())
