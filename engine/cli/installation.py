@@ -23,6 +23,7 @@ from engine.errors import ConfigurationError
 from engine.settings import Settings
 
 READY = 90.0  # seconds everything together may take until the API answers
+PATIENCE = 30  # seconds to wait for your own PostgreSQL
 ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - how to reach a server that listens everywhere
 
 
@@ -91,7 +92,7 @@ class Installation:
         """Stop everything in order; the exit code."""
         self._stopped = True
         failed = self.supervisor.asked is None
-        note("" if failed else "hookwright: stopping")
+        note("hookwright: stopping")
         code = self.supervisor.stop(self.databases)
         for listener in self._sockets:
             listener.close()
@@ -178,8 +179,8 @@ class Installation:
 
     def _migrate(self) -> None:
         """In a process of its own: this one stays small."""
-        answer = subprocess.run(
-            [sys.executable, "-m", "engine", "migrate"],
+        answer = subprocess.run(  # noqa: S603 - our own interpreter and arguments
+            [sys.executable, "-m", "engine", "migrate", "--wait", str(PATIENCE)],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

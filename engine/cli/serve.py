@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from engine.cli.exits import OK
-from engine.cli.output import Json, print_json, say
+from engine.cli.output import Json, note, print_json, say
 from engine.errors import ConfigurationError, Unavailable
 from engine.settings import Settings, load_settings
 
@@ -74,26 +74,49 @@ def worker(
     return OK
 
 
-def migrate(*, json: Json = False) -> int:
+def migrate(*, wait: float = 0.0, json: Json = False) -> int:
     """Bring the tables of DATABASE_URL up to date. Safe to repeat and to run from several machines at once.
 
     `hookwright up` does it by itself.
 
-    Example: `DATABASE_URL=postgresql://… hookwright migrate`
+    Example: `DATABASE_URL=postgresql://… hookwright migrate --wait 30`
+
+    Parameters
+    ----------
+    wait
+        Seconds to wait for a database that cannot be reached yet.
     """
     settings = load_settings()
     if settings.database_url is None:
         raise ConfigurationError("set DATABASE_URL; `hookwright up` migrates its own database by itself")
     import asyncio
 
-    from engine import store
-
-    asyncio.run(store.migrate(settings.database_url))
+    asyncio.run(_migrate(settings.database_url, wait))
     if json:
         print_json({"migrated": True})
     else:
         say("The tables are up to date.")
     return OK
+
+
+async def _migrate(database_url: str, patience: float) -> None:
+    import asyncio
+    import time
+
+    from engine import store
+
+    end = time.monotonic() + patience
+    told = False
+    while True:
+        try:
+            return await store.migrate(database_url)
+        except Unavailable as error:
+            if time.monotonic() >= end:
+                raise
+            if not told:
+                note(f"Waiting: {error}")
+                told = True
+            await asyncio.sleep(AGAIN)
 
 
 async def _work(settings: Settings) -> None:
