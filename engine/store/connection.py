@@ -25,6 +25,7 @@ CONNECTION_ERRORS = (
     asyncpg.OperatorInterventionError,  # shutting down, crashed, starting up
     asyncpg.InsufficientResourcesError,  # disk full, too many connections
     asyncpg.ReadOnlySQLTransactionError,  # a standby after a failover
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections for now
     asyncpg.PostgresIOError,
     asyncpg.InvalidCachedStatementError,  # another version has migrated the tables
     EOFError,
