@@ -28,11 +28,12 @@ def configure_logs(
     """
     stream = stream or sys.stderr
     threshold = LEVELS.get(level.lower(), logging.INFO)
-    render = _renderer(format, stream)
+    as_json = format == "json" or (format == "auto" and not stream.isatty())
+    render = _json if as_json else _text(stream)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
     ]
     if process is not None:
         shared.append(_adder("process", process))
@@ -61,10 +62,8 @@ def configure_logs(
     _quiet_stamina()
 
 
-def _renderer(format: str, stream: TextIO) -> Any:
-    """The last processor: event dict -> one line of text."""
-    if format == "json" or (format == "auto" and not stream.isatty()):
-        return _json
+def _text(stream: TextIO) -> Any:
+    """For people: local time, aligned, in colours on a terminal."""
     return structlog.dev.ConsoleRenderer(
         colors=stream.isatty(),
         exception_formatter=structlog.dev.plain_traceback,
