@@ -29,7 +29,7 @@ def configure_logs(
     stream = stream or sys.stderr
     threshold = LEVELS.get(level.lower(), logging.INFO)
     as_json = format == "json" or (format == "auto" and not stream.isatty())
-    render = _json if as_json else _text(stream)
+    render: Any = _json if as_json else _text(stream)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
