@@ -16,6 +16,7 @@ from engine.pipeline.spec import Pipeline, Step
 from engine.runtime import Runtime
 from engine.store import CheckpointRecord, ClaimedRun, RunUpdate
 
+FAR = 86400.0  # seconds; an end further away is looked at again in a later visit
 AFTERMATH = 3600.0  # seconds that `on_error` and `finally` may take once the run's own time is over
 
 
@@ -58,7 +59,7 @@ async def _run(execution: Execution) -> None:
     verdict = Verdict()
     began = run.started_at or run.created_at
     left = pipeline.timeout - (now() - began).total_seconds()
-    expiry = asyncio.timeout(max(left, 0))
+    expiry = asyncio.timeout(max(left, 0) if left < FAR else None)
     try:
         async with expiry:
             _evaluate_vars(execution)

@@ -116,7 +116,7 @@ def _config(execution: Execution, call: Call) -> Any:
             raise MissingSecretError(f"the secret {name} is not set: add it to the secrets file or the environment")
         return value
 
-    plain = reveal(call.rendered, lookup)
+    plain = reveal(call.rendered, lookup) if call.step.with_.secrets else call.rendered
     if call.type.whole:
         plain = {"value": plain}
     return msgspec.convert(plain, call.type.config, strict=True)

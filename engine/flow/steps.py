@@ -106,10 +106,11 @@ def _prepare(execution: Execution, step: Step, type_: StepType, earlier: list[St
     """Inputs are rendered once: a retry and a resume repeat the same call with the same idempotency key."""
     stored = next((attempt.input for attempt in earlier if attempt.input is not None), None)
     if stored is not None:
-        rendered = from_stored(msgspec.json.decode(stored))
+        plain = msgspec.json.decode(stored)
+        rendered = from_stored(plain) if step.with_.secrets else plain
     else:
         rendered = step.with_.render(execution.scope)
-        stored = execution.encode(to_stored(rendered))
+        stored = execution.encode(to_stored(rendered) if step.with_.secrets else rendered)
     key = f"{execution.run.id}/{step.key}"
     if step.idempotency_key is not None:
         key = str(step.idempotency_key.render(execution.scope))

@@ -42,7 +42,6 @@ async def send_request(
         raise Fail(f"this is no request one can send: {error}", type="invalid_input") from None
     if not request.url.host:
         raise Fail(f"{label or repr(str(url))} is not a URL: write https://host/path", type="invalid_input")
-    where = label or f"{method} {shown(request.url)}"
     try:
         async with asyncio.timeout(timeout):
             try:
@@ -50,9 +49,10 @@ async def send_request(
             except httpx.ConnectError:  # nothing was sent: safe for any method
                 return await CONNECTS(httpx.ConnectError, client.send, request, follow_redirects=follow_redirects)
     except TimeoutError:
+        where = label or f"{method} {shown(request.url)}"
         raise Retry(f"{where}: no complete answer within {timeout:g} s", type="timeout") from None
     except httpx.HTTPError as error:
-        raise translate(error, where=where, timeout=timeout) from error
+        raise translate(error, where=label or f"{method} {shown(request.url)}", timeout=timeout) from error
 
 
 def translate(error: httpx.HTTPError, *, where: str, timeout: float) -> Fail | Retry:

@@ -221,3 +221,19 @@ async def test_a_crash_in_finally_neither_repeats_nor_forgets_the_end(house: Hou
     assert await house.turn(run_id)
     assert (await house.run(run_id)).status == ("succeeded" if stop_first else "failed")
     assert [house.probe.count(step) for step in ("never", "before", "gate")] == [0, 1, 2]
+
+
+async def test_data_that_looks_like_a_stored_secret_stays_data(house: House) -> None:
+    """A payload cannot borrow a secret by way of a resume."""
+    await house.deploy("""
+        id: test
+        inputs: {data: any}
+        steps:
+          - {id: gate, uses: test.gate, with: "${{ inputs.data }}"}
+    """)
+    fake = {"$secret": "TOKEN", "nested": [{"$secret": ["a", {"name": "TOKEN"}]}]}
+    run_id, hold = await house.start(data=fake), Hold()
+    await die(house, await until_gate(house, run_id, hold), hold)
+    house.probe.gate = None
+    assert await house.turn(run_id)
+    assert [call[1] for call in house.probe.calls] == [fake, fake]
