@@ -16,6 +16,7 @@ from engine.errors import Unavailable
 from engine.flow.advance import advance, fail_run
 from engine.flow.execution import Hold
 from engine.flow.upkeep import PERIOD, Upkeep
+from engine.memory import settle
 from engine.queue import JOB
 from engine.runtime import Runtime, open_runtime
 from engine.settings import Settings
@@ -120,6 +121,7 @@ async def run_worker(settings: Settings) -> None:
             asyncio.create_task(_heartbeat(runtime, holder, worker_id), name="heartbeat"),
             asyncio.create_task(_upkeep(runtime, upkeep), name="upkeep"),
         ]
+        settle()
         runtime.log.info("worker.started", worker=str(worker_id), concurrency=settings.concurrency)
         await _until(stopping, tasks)
         runtime.log.info("worker.stopping", worker=str(worker_id))

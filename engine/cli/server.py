@@ -17,6 +17,7 @@ from engine.cli.exits import FAILED, OK
 from engine.cli.listening import BACKLOG, listen
 from engine.errors import Unavailable
 from engine.flow.deploy import deploy_files, watch_files
+from engine.memory import settle
 from engine.runtime import Runtime, open_runtime
 from engine.settings import Settings
 from engine.web.app import create_app
@@ -125,6 +126,7 @@ async def _hold_runtime(
                     watcher = asyncio.create_task(watch_files(runtime), name="watch pipelines")
                     front.app = app
                     settled.set()
+                    settle()
                     log.info("api.started", pipelines=len(runtime.deployments.current.pipelines))
                     if announce is not None:
                         await _announce(runtime, announce)
