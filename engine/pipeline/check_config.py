@@ -24,7 +24,8 @@ from engine.pipeline.source import Source
 AT = re.compile(r" - at `\$(.*)`$")
 STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]|\[\.\.\.\]")
 NAMED = re.compile(r"^`?([A-Za-z_]\w*)`?(?:\.[\w.]+)?:\s")  # "cron: hour cannot be 25"
-SAID = re.compile(r"Expected `(\w+)`(?: \| `?(?:null)`?)?, got `(\w+)`")
+SAID = re.compile(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`")
+EXPECTED = re.compile(r"Expected `(\w+)(?: \| null)?`")
 WORDS = {
     "str": "a text",
     "int": "a whole number",
@@ -130,11 +131,7 @@ class ConfigCheck:
             self.source.error("E115", path, f"{self.uses}: {error}")
 
     def text(self, path: Path, value: str, annotation: Any, what: str) -> None:
-        try:
-            whole = is_whole(value)
-        except ExpressionError:
-            return  # noted where expressions are compiled
-        if not whole and not _takes(annotation, str):
+        if not is_whole(value) and not _takes(annotation, str):
             hint = "make the whole value one `${{ }}` to keep its type"
             self.source.error("E107", path, f"{what} is not a text, but a mix of text and expressions is", hint)
 
@@ -143,7 +140,12 @@ class ConfigCheck:
             msgspec.convert(value, annotation, strict=True)
         except msgspec.ValidationError as error:
             message, where = _place(str(error))
-            self.source.error("E107", (*path, *where), f"{what}: {_plain(message)}")
+            if message.startswith("Invalid enum value") and not where:
+                words = _words(annotation)
+                hint = did_you_mean(value, words, f"one of: {', '.join(words)}") if isinstance(value, str) else ""
+                self.source.error("E107", path, f"{what} cannot be `{value}`", hint)
+                return
+            self.source.error("E107", (*path, *where), f"{what} {_plain(message)}")
         except Exception as error:  # noqa: BLE001 - a plugin's own check may raise anything
             self.source.error("E107", path, f"{what}: {error}")
 
@@ -249,6 +251,17 @@ def _takes(annotation: Any, kind: type) -> bool:
     return False
 
 
+def _words(annotation: Any) -> list[str]:
+    """The texts that an enum or a Literal allows."""
+    words: list[str] = []
+    for member in _members(annotation):
+        if typing.get_origin(member) is typing.Literal:
+            words += [str(item) for item in typing.get_args(member)]
+        elif isinstance(member, type) and issubclass(member, Enum):
+            words += [str(item.value) for item in member]
+    return words
+
+
 def _reads_file(text: str) -> bool:
     try:
         template = compile_template(text, files=lambda path: "")
@@ -276,4 +289,7 @@ def _plain(message: str) -> str:
     said = SAID.search(message)
     if said:
         return f"must be {WORDS.get(said[1], said[1])}, this is {WORDS.get(said[2], said[2])}"
-    return message.replace("Expected `", "must be `").replace("Invalid enum value", "is not possible:")
+    expected = EXPECTED.match(message)
+    if expected:
+        return f"must be {WORDS.get(expected[1], expected[1])}{message[expected.end() :]}"
+    return message

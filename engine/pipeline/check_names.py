@@ -124,7 +124,7 @@ def _reference(node: Access, root: Name, guarded: bool) -> Reference:
     dynamic = False
     for part in node.parts:
         if isinstance(part, Field):
-            fields.append((part.name, part.start, part.end))
+            fields.append((part.name, part.end - len(part.name), part.end))
         elif isinstance(part, Index) and isinstance(part.key, Literal) and isinstance(part.key.value, str):
             fields.append((part.key.value, part.start, part.end))
         else:
@@ -135,6 +135,7 @@ def _reference(node: Access, root: Name, guarded: bool) -> Reference:
 
 def check_names(node: Node, names: Names) -> Iterator[Finding]:
     """What is wrong with the names in an expression."""
+    names = msgspec.structs.replace(names, guard=names.guard | guarded_steps(node))
     for reference in references(node):
         yield from _check(reference, names)
 

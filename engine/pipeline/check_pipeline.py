@@ -18,7 +18,6 @@ from engine.pipeline.check_values import (
     need_bool,
     need_duration,
     need_id,
-    need_list,
     need_map,
     need_text,
 )
@@ -49,7 +48,7 @@ def read_pipeline(desk: Desk, text: str) -> Pipeline | None:
     vars_ = _vars(desk, data.get("vars"), names)
     names = msgspec.structs.replace(names, vars={name: of_value(template.value) for name, template in vars_.items()})
     reader = StepReader(desk, names, find_ids(data))
-    if not need_list(source, ("steps",), data.get("steps"), "`steps`"):
+    if not data.get("steps"):
         source.error("E104", ("steps",) if "steps" in data else (), "a pipeline needs at least one step in `steps`")
     steps = reader.read(("steps",), data.get("steps"), "steps")
     main = dict(reader.views)

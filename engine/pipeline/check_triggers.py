@@ -40,8 +40,8 @@ def read_triggers(desk: Desk, value: Any, inputs: dict[str, Input]) -> tuple[Tri
 def delivers_event(desk: Desk, value: Any) -> bool:
     """Whether a run can have an event; unknown trigger types might deliver one."""
     uses = [item.get("uses") for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-    kinds = [desk.catalog.triggers[name].kind if name in desk.catalog.triggers else None for name in uses]
-    return any(kind is not TriggerKind.SCHEDULE for kind in kinds)
+    types = [desk.catalog.triggers.get(name) for name in uses if isinstance(name, str)]
+    return any(type_ is None or type_.kind is not TriggerKind.SCHEDULE for type_ in types)
 
 
 def _read(desk: Desk, path: Path, item: dict[str, Any], inputs: dict[str, Input], taken: set[str]) -> Trigger | None:

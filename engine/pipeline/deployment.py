@@ -194,7 +194,7 @@ def _parameters(wanted: list[str], parts: list[str]) -> dict[str, str] | None:
         return None
     found = {}
     for pattern, part in zip(wanted, parts, strict=True):
-        if pattern.startswith("{") and pattern.endswith("}"):
+        if pattern.startswith("{") and pattern.endswith("}") and part:
             found[pattern[1:-1]] = part
         elif pattern != part:
             return None

@@ -13,6 +13,7 @@ from engine.pipeline.expression.filters_text import compile_pattern
 from engine.pipeline.spec import Input, Validator
 
 WORDS = {"str": "string", "int": "integer", "bool": "boolean", "float": "number", "dict": "object", "map": "object"}
+WORDS = {"str": "string", "text": "string", "int": "integer", "bool": "boolean", "float": "number", "dict": "object"}
 TYPES = ("string", "integer", "number", "boolean", "object", "any")
 SHOWN = 5  # messages for one input
 
@@ -73,15 +74,7 @@ def _shorthand(text: str) -> dict[str, Any]:
     name = text.removesuffix("[]")
     if name not in TYPES:
         close = suggest(name, [*TYPES])
-        words = {
-            "str": "string",
-            "int": "integer",
-            "bool": "boolean",
-            "float": "number",
-            "dict": "object",
-            "map": "object",
-        }
-        close = words.get(name, close)
+        close = WORDS.get(name, close)
         hint = f"did you mean `{close}`?" if close else f"one of {', '.join(TYPES)}, or one of them with `[]`"
         raise ValueError(f"there is no type `{text[:60]}`; {hint}")
     schema = {} if name == "any" else {"type": name}
@@ -93,7 +86,7 @@ def _check_types(schema: Any) -> None:
     if isinstance(schema, dict):
         kind = schema.get("type")
         if isinstance(kind, str) and kind not in JSON_TYPES:
-            close = suggest(kind, JSON_TYPES)
+            close = WORDS.get(kind) or suggest(kind, JSON_TYPES)
             hint = f"did you mean `{close}`?" if close else f"one of {', '.join(JSON_TYPES)}"
             raise ValueError(f"there is no type `{kind[:60]}`; {hint}")
         for child in _subschemas(schema):

@@ -8,7 +8,7 @@ import msgspec
 Path = tuple[str | int, ...]
 BREAK = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")  # what libyaml counts as the end of a line
 BLANK = " \t\r\n"
-ANCHOR = re.compile(r"&\S+\s*")
+ANCHOR = re.compile(r"&[0-9A-Za-z_-]+\s*")
 ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|\r\n|.)", re.DOTALL)
 
 

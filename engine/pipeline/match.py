@@ -83,4 +83,5 @@ def _wants(binding: Binding, event_type: str) -> bool:
 
 
 def _wanted(binding: Binding) -> Any:
-    return getattr(binding.config, "events", None) or getattr(binding.config, "type", None)
+    events = getattr(binding.config, "events", None)
+    return list(events) if events else getattr(binding.config, "type", None)

@@ -7,6 +7,7 @@ from typing import Any, Union
 
 import msgspec
 
+from engine.pipeline.expression.errors import ExpressionError
 from engine.pipeline.expression.template import whole_expression
 
 Shape = Mapping[str, Any] | None  # field -> Shape
@@ -50,5 +51,8 @@ def either(one: Shape, other: Shape) -> Shape:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether the value is a text that is exactly one expression."""
-    return isinstance(value, str) and "${{" in value and whole_expression(value)
+    """Whether the value is a text that is exactly one expression; one that is not closed counts."""
+    try:
+        return isinstance(value, str) and "${{" in value and whole_expression(value)
+    except ExpressionError:
+        return True

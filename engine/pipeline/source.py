@@ -109,4 +109,4 @@ class Files:
         close = suggest(FilePath(path).name, names)
         if close:
             return f"did you mean `{(folder / close).relative_to(root).as_posix()}`?"
-        return f"paths begin at {root}"
+        return "paths begin at the repository's root"

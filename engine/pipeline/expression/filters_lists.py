@@ -63,6 +63,8 @@ def sort_by(frame: Frame, value: Any, by: Any) -> list[Any]:
     items = _items(frame, value, "sort_by")
     frame.charge(len(items) * max(len(items).bit_length(), 1))
     keyed: list[tuple[Any, Any]] = [(each(item), item) for item in items]
+    if len(keyed) == 1:
+        _compare_first(keyed[0], keyed[0])  # one item is not compared with anything, but must be comparable
     return [item for _, item in sorted(keyed, key=cmp_to_key(_compare_first))]
 
 
