@@ -1,8 +1,11 @@
 """Log lines: structlog set up once per process, standard library included, secrets masked at the last moment."""
 
+import asyncio
+import atexit
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TextIO, cast
 
 import msgspec
@@ -10,6 +13,7 @@ import structlog
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 QUIET = ("uvicorn", "uvicorn.error", "uvicorn.access", "saq", "asyncio", "httpx", "httpcore", "aiohttp", "litestar")
+TOGETHER = 0.02  # seconds
 Redact = Callable[[str], str]
 
 
@@ -40,7 +44,7 @@ def configure_logs(
     structlog.configure(
         processors=[*shared, render if redact is None else _masked(render, redact)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=partial(Lines, stream) if as_json else structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
@@ -60,6 +64,44 @@ def configure_logs(
         logger.propagate = True
         logger.setLevel(max(threshold, logging.WARNING))
     _quiet_stamina()
+
+
+class Lines:
+    """Writes finished lines. News of the same moment share a write; warnings and what comes before them go out at once.
+
+    One write for each line cost a tenth of the time of an acknowledgement. A killed process loses TOGETHER seconds.
+    """
+
+    def __init__(self, stream: TextIO, *_: Any) -> None:
+        self._stream = stream
+        self._waiting: list[str] = []
+        atexit.register(self.flush)
+
+    def info(self, line: str) -> None:
+        """Write it soon; at once where no event loop runs."""
+        self._waiting.append(line)
+        if len(self._waiting) > 1:
+            return
+        try:
+            asyncio.get_running_loop().call_later(TOGETHER, self.flush)
+        except RuntimeError:
+            self.flush()
+
+    debug = msg = info
+
+    def error(self, line: str) -> None:
+        """Write it now."""
+        self._waiting.append(line)
+        self.flush()
+
+    warning = critical = exception = fatal = failure = err = error
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        lines, self._waiting = self._waiting, []
+        if lines and not self._stream.closed:
+            self._stream.write("\n".join(lines) + "\n")
+            self._stream.flush()
 
 
 def _text(stream: TextIO) -> Any:
