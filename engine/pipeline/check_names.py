@@ -26,9 +26,8 @@ ROOTS = ("event", "inputs", "vars", "env", "run", "steps", "secrets", "error", "
 LATER_ROOTS = ("events", "outputs", "incoming", "approval", "item", "index")  # of keys that are not supported yet
 EVENT = dict.fromkeys(("id", "source", "type", "time", "headers", "query", "path_params", "body"))
 RUN = dict.fromkeys(
-    ("id", "url", "pipeline", "version", "started_at", "scheduled_at", "trigger", "labels", "parent", "replay_of"),
-    None,
-) | {"outcome": None}
+    ("id", "url", "pipeline", "version", "started_at", "scheduled_at", "trigger", "labels", "replay_of", "outcome")
+)
 ERROR = dict.fromkeys(("type", "message", "step", "attempt", "data"))
 STEP = ("output", "status", "error", "cached", "attempts", "started_at", "finished_at")
 ELSEWHERE = {  # why a root that exists is not here
@@ -55,6 +54,7 @@ class Names(msgspec.Struct, frozen=True):
     roots: tuple[str, ...]
     env: frozenset[str] = frozenset()
     event: bool = True  # whether a trigger delivers one
+    outcome: bool = False  # whether the run's outcome is known
     inputs: Mapping[str, Shape] = {}
     vars: Mapping[str, Shape] = {}
     later_vars: frozenset[str] = frozenset()
@@ -159,6 +159,9 @@ def _check(reference: Reference, names: Names) -> Iterator[Finding]:
             return
         yield from _fields(reference, EVENT, 0)
     elif name == "run":
+        if fields and fields[0][0] == "outcome" and not names.outcome:
+            yield Finding("E206", "`run.outcome` is only known in `finally`", root.start, fields[0][2])
+            return
         yield from _fields(reference, RUN, 0)
     elif name == "error":
         yield from _fields(reference, ERROR, 0)

@@ -56,6 +56,7 @@ def read_pipeline(desk: Desk, text: str) -> Pipeline | None:
     reader.views = {name: _maybe(view, "may not have run when this runs") for name, view in main.items()}
     on_error = reader.read(("on_error",), data.get("on_error"), "on_error", "error")
     reader.views = {name: _maybe(view, "may not have run when this runs") for name, view in reader.views.items()}
+    reader.names = msgspec.structs.replace(reader.names, outcome=True)
     finally_ = reader.read(("finally",), data.get("finally"), "finally")
     return Pipeline(
         id=id_,

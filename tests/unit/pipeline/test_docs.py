@@ -1,0 +1,91 @@
+"""docs/expressions.md and docs/language.md say what is there, and their examples are true."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.pipeline.check_keys import PIPELINE, RETRY, STEP, TRIGGER
+from engine.pipeline.check_names import ERROR, EVENT, ROOTS, RUN
+from engine.pipeline.check_names import STEP as STEP_FIELDS
+from engine.pipeline.expression import ExpressionError, parse_expression
+from engine.pipeline.expression.filters import FILTERS
+from engine.pipeline.expression.functions import FUNCTIONS
+from engine.pipeline.expression.operators import TESTS
+
+ROOT = Path(__file__).parents[3]
+EXPRESSIONS = (ROOT / "docs" / "expressions.md").read_text()
+LANGUAGE = (ROOT / "docs" / "language.md").read_text()
+SCOPE: dict[str, Any] = {
+    "event": {
+        "headers": {"x-github-event": "issues"},
+        "body": {
+            "tags": ["bug", "urgent"],
+            "issue": {"number": 7, "title": "Crash on start", "body": None},
+            "people": [
+                {"name": "Mia", "age": 41, "team": "core"},
+                {"name": "Bo", "age": 30, "team": "docs"},
+                {"name": "Al", "age": 22, "team": "core"},
+            ],
+        },
+    },
+    "vars": {"channels": {"bug": "#core"}},
+}
+
+
+def examples() -> Iterator[tuple[str, str]]:
+    for block in re.findall(r"^```expressions\n(.*?)^```", EXPRESSIONS, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            source, _, value = line.rpartition(" -> ")
+            yield source.strip(), value
+
+
+@pytest.mark.parametrize(("source", "value"), list(examples()))
+def test_examples_are_true(source: str, value: str) -> None:
+    """Each expression has the value, or the error, that the page shows."""
+    if not value.startswith("error: "):
+        assert parse_expression(source).evaluate(SCOPE) == msgspec.json.decode(value)
+        return
+    with pytest.raises(ExpressionError) as caught:
+        parse_expression(source).evaluate(SCOPE)
+    assert caught.value.message == value.removeprefix("error: ")
+
+
+def test_every_filter_function_and_test_is_described() -> None:
+    """In a table, and those that are not volatile by example."""
+    for name in (*FILTERS, "default"):
+        assert re.search(rf"^\|.*`{name}[(`]", EXPRESSIONS, re.MULTILINE), name
+        assert re.search(rf"\| {name}\b.* -> ", EXPRESSIONS), f"{name} has no example"
+    for name in FUNCTIONS:
+        assert re.search(rf"^\| .*`{name}\(", EXPRESSIONS, re.MULTILINE), name
+    for name in TESTS:
+        assert f"`is {name}`" in EXPRESSIONS, name
+
+
+def test_every_key_is_described() -> None:
+    """In a table of the language's page; what is not supported yet is named."""
+    for keys, later, _ in (PIPELINE, TRIGGER, STEP, RETRY):
+        for key in keys:
+            assert re.search(rf"^\| (`\w+`, )*`{key}`", LANGUAGE, re.MULTILINE), key
+        for key in later:
+            assert f"`{key}`" in LANGUAGE, key
+
+
+def test_every_name_is_described() -> None:
+    """Roots and their fields."""
+    for name in ROOTS:
+        assert re.search(rf"^\| `{name}", LANGUAGE, re.MULTILINE), name
+    for name in (*EVENT, *RUN, *ERROR, *STEP_FIELDS):
+        assert f"`{name}`" in LANGUAGE, name
+
+
+def test_every_code_is_described() -> None:
+    """Each code of a problem that the checker can report has a line."""
+    described = set(re.findall(r"^\| `([EW]\d{3})`", LANGUAGE, re.MULTILINE))
+    used: set[str] = set()
+    for path in (ROOT / "engine" / "pipeline").glob("**/*.py"):
+        used |= set(re.findall(r'"([EW]\d{3})"', path.read_text()))
+    assert described == used
