@@ -14,8 +14,9 @@ from typing import Any, Union
 import msgspec
 
 from engine.pipeline.check_values import describe
+from engine.pipeline.expression.compile import is_secret
 from engine.pipeline.expression.errors import ExpressionError, did_you_mean
-from engine.pipeline.expression.nodes import Call
+from engine.pipeline.expression.nodes import Call, Concat
 from engine.pipeline.expression.template import compile_template, has_expression
 from engine.pipeline.marks import Path
 from engine.pipeline.shapes import is_whole
@@ -23,9 +24,11 @@ from engine.pipeline.source import Source
 
 AT = re.compile(r" - at `\$(.*)`$")
 STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]|\[\.\.\.\]")
-NAMED = re.compile(r"^`?([A-Za-z_]\w*)`?(?:\.[\w.]+)?:\s")  # "cron: hour cannot be 25"
+# names a field: "cron: hour cannot be 25", "`auth.hmac`: ..."
+NAMED = re.compile(r"`([A-Za-z_]\w*)(?:\.[\w.]+)?`|([A-Za-z_]\w*):\s")
 SAID = re.compile(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`")
 EXPECTED = re.compile(r"Expected `(\w+)(?: \| null)?`")
+TEXTS = frozenset({"file", "template", "now", "uuid", "date", "date_add"})
 WORDS = {
     "str": "a text",
     "int": "a whole number",
@@ -124,16 +127,21 @@ class ConfigCheck:
             message, where = _place(str(error))
             if not where:
                 named = NAMED.match(message)
-                culprit = named[1] if named and named[1] in value else _culprit(value, config, str(error))
+                name = (named[1] or named[2]) if named else ""
+                culprit = name if name in value else _culprit(value, config, str(error))
                 where = (culprit,) if culprit else ()
             self.source.error("E115", (*path, *where), _plain(message))
         except Exception as error:  # noqa: BLE001 - a plugin's own check may raise anything
             self.source.error("E115", path, f"{self.uses}: {error}")
 
     def text(self, path: Path, value: str, annotation: Any, what: str) -> None:
-        if not is_whole(value) and not _takes(annotation, str):
+        if _takes(annotation, str):
+            return
+        if not is_whole(value):
             hint = "make the whole value one `${{ }}` to keep its type"
             self.source.error("E107", path, f"{what} is not a text, but a mix of text and expressions is", hint)
+        elif _is_text(value):
+            self.source.error("E107", path, f"{what} cannot be a text")
 
     def convert(self, path: Path, value: Any, annotation: Any, what: str) -> None:
         try:
@@ -262,6 +270,16 @@ def _words(annotation: Any) -> list[str]:
     return words
 
 
+def _is_text(text: str) -> bool:
+    """Whether an expression can only yield text."""
+    try:
+        template = compile_template(text, files=lambda path: "")
+    except ExpressionError:
+        return False
+    (node,) = [expression.node for _, expression in template.expressions]
+    return is_secret(node) or isinstance(node, Concat) or (isinstance(node, Call) and node.name in TEXTS)
+
+
 def _reads_file(text: str) -> bool:
     try:
         template = compile_template(text, files=lambda path: "")
@@ -288,7 +306,8 @@ def _plain(message: str) -> str:
     """msgspec's words in ours."""
     said = SAID.search(message)
     if said:
-        return f"must be {WORDS.get(said[1], said[1])}, this is {WORDS.get(said[2], said[2])}"
+        words = f"must be {WORDS.get(said[1], said[1])}, this is {WORDS.get(said[2], said[2])}"
+        return message[: said.start()] + words + message[said.end() :]
     expected = EXPECTED.match(message)
     if expected:
         return f"must be {WORDS.get(expected[1], expected[1])}{message[expected.end() :]}"

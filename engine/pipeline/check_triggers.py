@@ -18,6 +18,7 @@ from engine.pipeline.check_values import (
     need_text,
 )
 from engine.pipeline.expression.errors import did_you_mean
+from engine.pipeline.expression.template import has_expression
 from engine.pipeline.marks import Path
 from engine.pipeline.spec import Input, Position, Trigger
 
@@ -58,9 +59,8 @@ def _read(desk: Desk, path: Path, item: dict[str, Any], inputs: dict[str, Input]
         source.error("E113", (*path, "uses"), f"there is no trigger type `{uses[:80]}`", hint)
     else:
         ConfigCheck(source, uses).check((*path, "with") if "with" in item else path, with_, type_.config)
-    if isinstance(with_, dict) and with_.get("auth") == "none":
-        message = "anybody can start runs of this pipeline: `auth: none` checks nothing"
-        source.warning("W302", (*path, "with", "auth"), message, "use `bearer`, `hmac` or `standard` if the sender can")
+    if isinstance(with_, dict) and "auth" in with_:
+        _check_auth(desk, (*path, "with", "auth"), with_["auth"])
     place = Names(roots=("secrets", "env"), env=desk.env)
     event = Names(roots=("event", "env"), env=desk.env, event=type_ is None or type_.kind is not TriggerKind.SCHEDULE)
     given = need_map(source, (*path, "inputs"), item.get("inputs"), "`inputs`")
@@ -77,6 +77,22 @@ def _read(desk: Desk, path: Path, item: dict[str, Any], inputs: dict[str, Input]
         },
         position=_position(desk, path),
     )
+
+
+def _check_auth(desk: Desk, path: Path, auth: Any) -> None:
+    """`auth:` names a signature scheme and its settings: `{hmac: {...}}`; or it is the word none."""
+    if auth == "none":
+        message = "anybody can start runs of this pipeline: `auth: none` checks nothing"
+        desk.source.warning("W302", path, message, "use `bearer`, `hmac` or `standard` if the sender can")
+    if not desk.catalog.schemes or not isinstance(auth, dict):
+        return
+    for name, settings in auth.items():
+        scheme = desk.catalog.schemes.get(name)
+        if scheme is None:
+            hint = did_you_mean(name, desk.catalog.schemes, f"there are: {', '.join(desk.catalog.schemes)}")
+            desk.source.error("E111", (*path, name), f"there is no signature scheme `{name[:60]}`", hint, key=True)
+        elif has_expression(settings):  # one that is written out has been checked with the whole trigger
+            ConfigCheck(desk.source, name).value((*path, name), settings, scheme.config, f"`{name}`")
 
 
 def _trigger_id(desk: Desk, path: Path, item: dict[str, Any], uses: str, taken: set[str]) -> str:

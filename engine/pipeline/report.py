@@ -46,7 +46,7 @@ def format_problem(problem: Problem, color: bool = False) -> str:
     bar, off = paint["dim"], paint["off"]
     margin = " " * len(str(problem.line))
     head = f"{paint[problem.severity]}{problem.severity}[{problem.code}]{off}{paint['bold']}: {problem.message}{off}"
-    lines = [head, f"{margin} {bar}-->{off} {problem.file}:{problem.line}:{problem.column}"]
+    lines = [head, f"  {bar}-->{off} {problem.file}:{problem.line}:{problem.column}"]
     if problem.source_line.strip():
         text, column = _window(problem.source_line, problem.column)
         length = max(min(problem.length, len(text) - column + 1), 1)

@@ -1,16 +1,19 @@
 """What is found before anything runs, and what comes out when nothing is wrong."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.core.catalog import Catalog
+from engine.core.catalog import Catalog, Scheme, TriggerKind, TriggerType
 from engine.core.retry import RetryPolicy
 from engine.pipeline.check import PipelineError, Report, check_text, format_problem, load_version
 from engine.pipeline.spec import DEFAULT_RUN_TIMEOUT, Pipeline
-from tests.unit.pipeline.conftest import Check
+from tests.unit.pipeline.conftest import AnyConfig, Bearer, Check, HookConfig, step
 
+VALUE = step("value", AnyConfig)
 FULL = """
 # every key that there is
 id: everything
@@ -212,6 +215,30 @@ def test_one_thing_is_wrong_with_a_trigger(check: Check, uses: str, with_: str, 
     report = check(TRIGGER % (uses, with_, more))
     assert len(report.problems) == 1, errors(report)
     assert errors(report)[0].startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("auth", "problem"),
+    [
+        ("{demo: {bearer: '${{ secrets.A }}'}}", None),
+        ("none", "W302 anybody can start runs of this pipeline: `auth: none` checks nothing"),
+        ("{dmeo: {bearer: '${{ secrets.A }}'}}", "E111 there is no signature scheme `dmeo`"),
+        ("{demo: {baerer: '${{ secrets.A }}', bearer: x}}", "E105 `demo` has no input `baerer`"),
+        ("{demo: '${{ secrets.A }}'}", "E107 `demo` cannot be a text"),
+    ],
+)
+def test_the_settings_of_a_signature_scheme_are_checked(auth: str, problem: str | None) -> None:
+    """Before there are secrets to check them with."""
+
+    class Hook(HookConfig, frozen=True):
+        auth: Any = None
+
+    scheme = Scheme("demo", Bearer, verify=lambda delivery, config: None, sign=lambda body, headers, config, now: {})
+    trigger = TriggerType("webhook", TriggerKind.WEBHOOK, Hook)
+    known = Catalog(triggers={"webhook": trigger}, schemes={"demo": scheme}, steps={"value": VALUE})
+    text = f"id: a\ntriggers: [{{uses: webhook, with: {{path: x, auth: {auth}}}}}]\nsteps: [{{uses: value}}]"
+    found = [f"{item.code} {item.message}" for item in check_text(text, known).problems]
+    assert found == ([problem] if problem else [])
 
 
 def test_a_broken_file_does_not_affect_the_others(check: Check) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.pipeline.check import check_text, format_problem
 from engine.pipeline.check_keys import PIPELINE, RETRY, STEP, TRIGGER
 from engine.pipeline.check_names import ERROR, EVENT, ROOTS, RUN
 from engine.pipeline.check_names import STEP as STEP_FIELDS
@@ -15,6 +16,7 @@ from engine.pipeline.expression import ExpressionError, parse_expression
 from engine.pipeline.expression.filters import FILTERS
 from engine.pipeline.expression.functions import FUNCTIONS
 from engine.pipeline.expression.operators import TESTS
+from engine.plugin.host import load_catalog
 
 ROOT = Path(__file__).parents[3]
 EXPRESSIONS = (ROOT / "docs" / "expressions.md").read_text()
@@ -80,6 +82,15 @@ def test_every_name_is_described() -> None:
         assert re.search(rf"^\| `{name}", LANGUAGE, re.MULTILINE), name
     for name in (*EVENT, *RUN, *ERROR, *STEP_FIELDS):
         assert f"`{name}`" in LANGUAGE, name
+
+
+def test_the_message_on_the_page_is_the_one_that_is_shown() -> None:
+    """For the first pipeline of the page, with the typing error."""
+    text = re.findall(r"^```yaml\n(.*?)^```", LANGUAGE, re.MULTILINE | re.DOTALL)[0]
+    wrong = text.replace("to: ${{ inputs.email }}", "to: ${{ inputs.emial }}")
+    report = check_text(wrong, load_catalog().catalog, file="pipelines/new-customer.yaml")
+    (problem,) = report.problems
+    assert f"```text\n{format_problem(problem)}\n```" in LANGUAGE
 
 
 def test_every_code_is_described() -> None:
