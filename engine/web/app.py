@@ -60,7 +60,7 @@ def create_app(runtime: Runtime) -> Litestar:
         exception_handlers={Exception: handle_error},
         before_send=[secure_response],
         lifespan=[lifespan],
-        state=State({"api_keys": Keys(runtime.store), "settings": runtime.settings, "live": hub}),
+        state=State({"api_keys": Keys(runtime.store), "settings": runtime.settings, "live": hub, "hooks": hooks}),
         openapi_config=_openapi(),
         request_max_body_size=LARGEST_CALL,
         logging_config=None,
