@@ -53,6 +53,7 @@ FLOORS = (
 FIGURES = (
     Figure("w1.acks", "W1 acknowledged, durable, signed, 32 connections", "/s", ("floor.web",), 0.6, 1.0),
     Figure("w1.p99", "W1 p99 at 20/s", "ms", ("floor.commit",), 4, 2, more=False),
+    Figure("w1.p99_calm", "the same, over such a commit at 20/s", "ms", ("floor.calm_p99",), more=False),
     Figure("w1.cpu", "W1 PostgreSQL CPU per acknowledgement", "ms", ("floor.rows_cpu",), 0.25, 0.17, more=False),
     Figure("w2.full", "W2 from a full queue, one worker", "runs/s", ("floor.jobs",), 1.2, 3),
     Figure("w2.burst", "W2 burst, ingest included", "runs/s", ("floor.jobs",), 0.8, 1.4),

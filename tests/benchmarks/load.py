@@ -20,7 +20,7 @@ from tests.benchmarks.connection import Connection, connect
 from tests.benchmarks.deliveries import Deliveries
 from tests.benchmarks.percentiles import percentile
 
-SPARE = 32  # connections for a steady rate: more answers than that are never outstanding
+SPARE = 32  # connections opened beforehand for a steady rate
 
 
 class Load:
@@ -54,7 +54,7 @@ class Load:
         self._ended = time.time()
 
     async def _borrow(self, free: list[Connection]) -> None:
-        connection = free.pop()
+        connection = free.pop() if free else (await connect(self._port, 1))[0]
         await self._send(connection)
         free.append(connection)
 

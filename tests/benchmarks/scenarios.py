@@ -43,7 +43,7 @@ def receive_calmly(site: Site) -> Values:
     site.load("post", WARM_UP, 1)
     report = site.load("rate", RATE, 5 if site.quick else 8)
     site.clear()
-    return {"w1.p50": report["p50_ms"], "w1.p99": report["p99_ms"]}
+    return {"w1.p50": report["p50_ms"], "w1.p99": report["p99_ms"], "w1.p99_calm": report["p99_ms"]}
 
 
 def full_queue(site: Site) -> Values:
