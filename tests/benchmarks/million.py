@@ -44,5 +44,6 @@ def fill(database_url: str, rows: int) -> str:
         if statement.strip():
             query(database_url, statement)
     query(database_url, "vacuum analyze")
+    query(database_url, "checkpoint")  # what was filled in shall not be written during the measurements
     marker: Any = query(database_url, "select uuidv7()")[0][0]
     return str(marker)
