@@ -123,6 +123,7 @@ class Queue:
         jobs = [
             Job(
                 function=JOB,
+                key=uuid7().hex,  # SAQ's own key asks the system's uuid daemon each time
                 kwargs={"run_ids": [str(run_id) for run_id in run_ids[start : start + BATCH]]},
                 timeout=0,  # a job only hands runs over; leases watch the rest
                 retries=1,
@@ -158,6 +159,8 @@ class Queue:
                 await self.ring(run_ids)
             except Unavailable as error:
                 log.warning("ring.failed", runs=len(run_ids), error=str(error))
+            except Exception:  # redis-py lets an AttributeError out if the connection closes under it
+                log.exception("ring.failed", runs=len(run_ids))
 
     async def depth(self) -> int:
         """Jobs nobody has taken yet. Unavailable if Redis is away."""

@@ -1,11 +1,13 @@
 """Durations as authors write them: `500ms`, `30s`, `5m`, `2h`, `3d`, `1w`, `1h30m`."""
 
 import re
+from functools import lru_cache
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 PART = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d|w)")
 
 
+@lru_cache(maxsize=1024)
 def parse_duration(text: str) -> float:
     """Seconds for a written duration; ValueError with a hint if it is not one."""
     position, seconds = 0, 0.0
