@@ -33,7 +33,7 @@ class Holder:
 
     def __init__(self, runtime: Runtime, worker_id: UUID) -> None:
         self._runtime = runtime
-        self._worker_id = worker_id
+        self.worker_id = worker_id
         self._most = runtime.settings.concurrency
         self._holds: dict[UUID, tuple[Hold, asyncio.Task[None]]] = {}
         self._freed = asyncio.Event()
@@ -48,13 +48,29 @@ class Holder:
             return  # upkeep of another worker rings them
         try:
             claimed = await self._runtime.store.claim(
-                [UUID(run_id) for run_id in run_ids], self._worker_id, len(run_ids)
+                [UUID(run_id) for run_id in run_ids], self.worker_id, len(run_ids)
             )
         except Unavailable as error:
             self._runtime.log.warning("claim.failed", runs=len(run_ids), error=str(error))
             return
         for run in claimed:
             self._start(run)
+
+    async def beat(self) -> None:
+        """Renew the leases and hear which runs are to be cancelled.
+
+        A worker that was declared dead, after a stall or a long outage, has lost its leases and could claim nothing
+        more: it lets go of its runs, which belong to others now, and registers anew.
+        """
+        reply = await self._runtime.store.heartbeat(self.worker_id)
+        if reply.known:
+            self.cancel(reply.cancelled_runs)
+            return
+        for hold, task in list(self._holds.values()):
+            hold.reason = "lost"
+            task.cancel()
+        self.worker_id = await register(self._runtime)
+        self._runtime.log.warning("worker.registered_again", worker=str(self.worker_id), lost=len(self._holds))
 
     def cancel(self, run_ids: list[UUID]) -> None:
         """Stop these runs where they are; they finish as cancelled."""
@@ -69,13 +85,14 @@ class Holder:
         self._freed.set()
         for hold, _ in self._holds.values():
             hold.draining = True
-        await self._wait(DRAIN)
+        await self.idle(DRAIN)
         for hold, task in list(self._holds.values()):
             hold.reason = "stop"
             task.cancel()
-        await self._wait(LET_GO)
+        await self.idle(LET_GO)
 
-    async def _wait(self, seconds: float) -> None:
+    async def idle(self, seconds: float) -> None:
+        """Wait until the runs held now are let go, at most so many seconds."""
         tasks = [task for _, task in self._holds.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
@@ -104,6 +121,11 @@ class Holder:
         self._freed.set()
 
 
+async def register(runtime: Runtime) -> UUID:
+    """A new row for this process; its leases hang on it."""
+    return await runtime.store.register_worker("worker", socket.gethostname(), os.getpid())
+
+
 async def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; then drain."""
     logging.getLogger("saq").setLevel(logging.ERROR)
@@ -112,27 +134,26 @@ async def run_worker(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     async with open_runtime(settings) as runtime:
-        worker_id = await runtime.store.register_worker("worker", socket.gethostname(), os.getpid())
-        holder, upkeep = Holder(runtime, worker_id), Upkeep(runtime)
+        holder, upkeep = Holder(runtime, await register(runtime)), Upkeep(runtime)
         await upkeep.follow()
         taker = _taker(runtime, holder)
         tasks = [
             asyncio.create_task(taker.start(), name="taker"),
-            asyncio.create_task(_heartbeat(runtime, holder, worker_id), name="heartbeat"),
+            asyncio.create_task(_heartbeat(runtime, holder), name="heartbeat"),
             asyncio.create_task(_upkeep(runtime, upkeep), name="upkeep"),
         ]
         settle()
-        runtime.log.info("worker.started", worker=str(worker_id), concurrency=settings.concurrency)
+        runtime.log.info("worker.started", worker=str(holder.worker_id), concurrency=settings.concurrency)
         await _until(stopping, tasks)
-        runtime.log.info("worker.stopping", worker=str(worker_id))
+        runtime.log.info("worker.stopping", worker=str(holder.worker_id))
         await taker.stop()
         await holder.drain()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(Unavailable):
-            await runtime.store.unregister_worker(worker_id)
-        runtime.log.info("worker.stopped", worker=str(worker_id))
+            await runtime.store.unregister_worker(holder.worker_id)
+        runtime.log.info("worker.stopped", worker=str(holder.worker_id))
 
 
 async def _until(stopping: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
@@ -156,11 +177,10 @@ def _taker(runtime: Runtime, holder: Holder) -> Any:
     return taker
 
 
-async def _heartbeat(runtime: Runtime, holder: Holder, worker_id: UUID) -> None:
+async def _heartbeat(runtime: Runtime, holder: Holder) -> None:
     while True:
         try:
-            reply = await runtime.store.heartbeat(worker_id)
-            holder.cancel(reply.cancelled_runs)
+            await holder.beat()
         except Unavailable as error:
             runtime.log.warning("heartbeat.failed", error=str(error))
         await asyncio.sleep(HEARTBEAT)
