@@ -48,13 +48,6 @@ class HandshakeReply(msgspec.Struct, frozen=True):
     status: int = 200
 
 
-class Signed(msgspec.Struct, frozen=True):
-    """A sample delivery that would pass verification: what `hookwright send` posts."""
-
-    headers: dict[str, str]
-    body: bytes
-
-
 class Scheme(msgspec.Struct, frozen=True):
     """A way to sign a delivery. Registered under a name that `webhook` triggers use in `auth:`.
 

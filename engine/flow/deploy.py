@@ -53,7 +53,7 @@ async def deploy_files(runtime: Runtime) -> list[Problem]:
     kept = [row for row in await runtime.store.list_pipelines() if row.file in broken and row.id not in names]
     pipelines += [await load_pipeline(runtime, row.version) for row in kept]
     deployment = _deployment(runtime, pipelines)
-    problems = deployment.problems = [*report.problems, *deployment.problems]
+    problems = [*report.problems, *deployment.problems]
     await _store(runtime, deployment, pipelines, problems)
     runtime.deployments.current = deployment
     runtime.deployments.problems = problems

@@ -1,7 +1,7 @@
 """What plugins import: everything they may use, and nothing else."""
 
 from engine.core import cron, signature
-from engine.core.catalog import Effect, HandshakeReply, Scheme, Signed, TriggerKind, WebhookRules
+from engine.core.catalog import Effect, HandshakeReply, Scheme, TriggerKind, WebhookRules
 from engine.core.duration import parse_duration
 from engine.core.event import Delivery, parse_body
 from engine.errors import BadRequest, BadSignature, ConfigurationError
@@ -36,7 +36,6 @@ __all__ = [
     "Retry",
     "Scheme",
     "SecretText",
-    "Signed",
     "StepConfig",
     "StepContext",
     "StepError",

@@ -29,7 +29,7 @@ async def test_a_broken_file_does_not_stop_the_others(house: House) -> None:
     await house.deploy(BROKEN, name="broken")
     await house.deploy(GOOD.replace("id: test", "id: good"), name="good")
     assert list(house.runtime.deployments.current.pipelines) == ["good"]
-    assert [problem.file for problem in house.runtime.deployments.current.problems] == ["pipelines/broken.yaml"]
+    assert [problem.file for problem in house.runtime.deployments.problems] == ["pipelines/broken.yaml"]
 
 
 async def test_a_run_keeps_the_version_it_started_with(house: House) -> None:
