@@ -9,6 +9,7 @@ from engine.pipeline.check_names import EXPRESSION_LIKE, Names, check_names, ref
 from engine.pipeline.expression import Expression, ExpressionError, Template, compile_template, parse_condition
 from engine.pipeline.expression.nodes import Arithmetic, Concat, Items, Literal, Negative
 from engine.pipeline.marks import Path
+from engine.pipeline.shapes import Shape, of_value
 from engine.pipeline.source import Files, Source
 
 
@@ -57,6 +58,11 @@ def compile_condition(desk: Desk, path: Path, value: Any, names: Names) -> Expre
     _note_names(source, path, expression, names)
     _check_kind(source, path, expression)
     return expression
+
+
+def shape_of(template: Template, names: Names) -> Shape:
+    """What the rendered value will look like."""
+    return of_value(template.value)
 
 
 def _comment_hint(source: Source, path: Path, error: ExpressionError) -> str:

@@ -60,6 +60,8 @@ class Names(msgspec.Struct, frozen=True):
     later_vars: frozenset[str] = frozenset()
     steps: Mapping[str, StepView] = {}
     later_steps: frozenset[str] = frozenset()
+    unreachable: Mapping[str, str] = {}  # steps that exist and cannot be seen from here, and why
+    locals: Mapping[str, Shape] = {}  # further roots of this place: loop names, `index`, `incoming`, `approval`, ...
     result: Shape = None
     guard: frozenset[str] = frozenset()  # steps whose status the step's own `if` asks for
 
@@ -149,6 +151,9 @@ def _check(reference: Reference, names: Names) -> Iterator[Finding]:
             node = reference.node
             yield Finding("E305", "secrets can only be used inside `with:`", node.start, node.end, help)
         return
+    if name in names.locals:
+        yield from _fields(reference, names.locals[name], 0)
+        return
     if name not in names.roots:
         yield _unknown_root(reference, names)
         return
@@ -229,6 +234,9 @@ def _step(reference: Reference, names: Names) -> Iterator[Finding]:
         yield Finding(
             "E204", f"step `{name}` has not run yet at this point", start, node.end, "move this step below it"
         )
+        return
+    if name in names.unreachable:
+        yield Finding("E205", f"step `{name}` cannot be seen from here", start, node.end, names.unreachable[name])
         return
     if name not in names.steps:
         ids = [*names.steps, *names.later_steps]

@@ -50,6 +50,11 @@ def either(one: Shape, other: Shape) -> Shape:
     return {**one, **other, **both}
 
 
+def item_of(shape: Shape) -> Shape:
+    """What the items of a list look like."""
+    return None
+
+
 def is_whole(value: Any) -> bool:
     """Whether the value is a text that is exactly one expression; one that is not closed counts."""
     try:
