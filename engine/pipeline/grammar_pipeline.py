@@ -41,7 +41,7 @@ PIPELINE = section(
     Key(
         "defaults",
         "map",
-        "By step type or glob: what is merged under every matching step; an exact name beats a glob, a glob beats the project.",
+        "By step type or glob: merged under every matching step; exact name beats glob beats project.",
         "{}",
         section="defaults",
     ),
