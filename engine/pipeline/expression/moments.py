@@ -1,6 +1,8 @@
 """Times: ISO 8601 text in UTC outside, aware datetimes inside."""
 
 import re
+from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,8 +17,13 @@ ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?\s?(Z|z|[+-]
 LETTERS = frozenset("aAbBcdDeFgGhHIjklmMnpPrRsSTuUVwWxXyYzZ%f")  # what strftime knows on every platform we run on
 
 
+CLOCK: ContextVar[Callable[[], datetime] | None] = ContextVar("clock", default=None)  # None: the time it is
+
+
 def now(frame: Frame) -> str:
-    return iso(datetime.now(UTC))
+    """The time; a test's own where one is set, see CLOCK."""
+    clock = CLOCK.get()
+    return iso(datetime.now(UTC) if clock is None else clock())
 
 
 def date(frame: Frame, value: Any, format: Any = None, timezone: Any = None) -> str:
