@@ -15,7 +15,7 @@ import re2
 
 from engine.pipeline.expression.arguments import need_integer, need_list, need_text
 from engine.pipeline.expression.errors import Complaint
-from engine.pipeline.expression.secret import Secret
+from engine.pipeline.expression.secret import ALGORITHMS, Secret, sign
 from engine.pipeline.expression.signature import Builtin, table
 from engine.pipeline.expression.values import Frame, contains, is_number, kind, number, text_of
 
@@ -166,6 +166,18 @@ def sha256(frame: Frame, value: Any) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def hmac(frame: Frame, value: Any, key: Any, algorithm: Any = "sha256") -> str | Secret:
+    """The HMAC in hexadecimal, of text under a key that is text."""
+    if algorithm not in ALGORITHMS:
+        raise Complaint(f"`hmac` knows no such algorithm; there are: {', '.join(ALGORITHMS)}")
+    text = value if isinstance(value, Secret) else need_text(value, "what `hmac` is used on")
+    secret = key if isinstance(key, Secret) else need_text(key, "the key of `hmac`")
+    if isinstance(text, Secret) or isinstance(secret, Secret):
+        return Secret.signed(text, secret, algorithm)
+    frame.charge(1 + len(text) // 16)
+    return sign(text, secret, algorithm)
+
+
 def urlencode_(frame: Frame, value: Any) -> str:
     if isinstance(value, Mapping):
         pairs = [
@@ -219,4 +231,5 @@ FILTERS = table(
     slack_escape,
     html_escape,
     Builtin(b64encode, secrets=True),
+    Builtin(hmac, secrets=True),
 )

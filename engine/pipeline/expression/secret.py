@@ -1,6 +1,8 @@
 """Tainted text: secrets travel through expressions by name and are revealed at the last moment."""
 
 import base64
+import hashlib
+import hmac
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,12 +19,21 @@ class SecretName(msgspec.Struct, frozen=True):
 
 
 class Encoded(msgspec.Struct, frozen=True):
-    """Parts that are encoded once they are revealed. The only encoding is base64."""
+    """Parts that are encoded in base64 once they are revealed."""
 
     parts: tuple["Part", ...]
 
 
-Part = str | SecretName | Encoded
+class Signed(msgspec.Struct, frozen=True):
+    """The HMAC of parts under a key, in hexadecimal, made once they are revealed."""
+
+    parts: tuple["Part", ...]
+    key: tuple["Part", ...]
+    algorithm: str  # one of ALGORITHMS
+
+
+Part = str | SecretName | Encoded | Signed
+ALGORITHMS = ("sha256", "sha1", "sha512")
 
 
 class Secret:
@@ -51,6 +62,11 @@ class Secret:
         """The same, as base64."""
         return Secret((Encoded(self.parts),))
 
+    @classmethod
+    def signed(cls, text: "str | Secret", key: "str | Secret", algorithm: str) -> "Secret":
+        """The HMAC of the text under the key; at least one of them is a secret."""
+        return cls((Signed(_parts(text), _parts(key), algorithm),))
+
     def reveal(self, lookup: Callable[[str], str]) -> str:
         """The text, with the values that lookup returns."""
         return _reveal(self.parts, lookup)
@@ -60,6 +76,11 @@ class Secret:
         if len(self.parts) == 1 and isinstance(self.parts[0], SecretName):
             return {MARK: self.parts[0].name}
         return {MARK: _stored(self.parts)}
+
+
+def sign(text: str, key: str, algorithm: str) -> str:
+    """The HMAC (RFC 2104) in hexadecimal; text and key as UTF-8."""
+    return hmac.new(key.encode(), text.encode(), getattr(hashlib, algorithm)).hexdigest()
 
 
 def join(pieces: Iterable["str | Secret"]) -> "str | Secret":
@@ -181,12 +202,18 @@ def _wrap(item: dict[str, Any], copy: dict[str, Any]) -> dict[str, Any]:
     return copy
 
 
+def _parts(text: "str | Secret") -> tuple[Part, ...]:
+    return text.parts if isinstance(text, Secret) else (text,)
+
+
 def _names(parts: Iterable[Part]) -> Iterable[str]:
     for part in parts:
         if isinstance(part, SecretName):
             yield part.name
         elif isinstance(part, Encoded):
             yield from _names(part.parts)
+        elif isinstance(part, Signed):
+            yield from _names((*part.parts, *part.key))
 
 
 def _reveal(parts: Iterable[Part], lookup: Callable[[str], str]) -> str:
@@ -196,6 +223,8 @@ def _reveal(parts: Iterable[Part], lookup: Callable[[str], str]) -> str:
             texts.append(part)
         elif isinstance(part, SecretName):
             texts.append(lookup(part.name))
+        elif isinstance(part, Signed):
+            texts.append(sign(_reveal(part.parts, lookup), _reveal(part.key, lookup), part.algorithm))
         else:
             texts.append(base64.b64encode(_reveal(part.parts, lookup).encode()).decode())
     return "".join(texts)
@@ -208,6 +237,8 @@ def _stored(parts: Iterable[Part]) -> list[Any]:
             stored.append(part)
         elif isinstance(part, SecretName):
             stored.append({"name": part.name})
+        elif isinstance(part, Signed):
+            stored.append({"hmac": _stored(part.parts), "key": _stored(part.key), "algorithm": part.algorithm})
         else:
             stored.append({"b64encode": _stored(part.parts)})
     return stored
@@ -225,5 +256,7 @@ def _from_parts(parts: Iterable[Any]) -> Iterable[Part]:
             yield part
         elif "name" in part:
             yield SecretName(part["name"])
+        elif "hmac" in part:
+            yield Signed(tuple(_from_parts(part["hmac"])), tuple(_from_parts(part["key"])), part["algorithm"])
         else:
             yield Encoded(tuple(_from_parts(part["b64encode"])))

@@ -90,6 +90,10 @@ def evaluate(source: str, **scope: Any) -> Any:
         ("[1] | to_json(indent=2)", "[\n  1\n]"),
         ("'[1, {\"a\": null}]' | from_json", [1, {"a": None}]),
         ("'hé' | b64encode", "aMOp"),
+        (
+            "'what do ya want for nothing?' | hmac('Jefe')",
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        ),  # RFC 4231, test case 2
         ("'a' | sha256", "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"),
         ("'a b/ü' | urlencode", "a%20b%2F%C3%BC"),
         ("object(q='a b', n=[1, 2]) | urlencode", "q=a%20b&n=1&n=2"),

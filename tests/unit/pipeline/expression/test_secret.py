@@ -30,6 +30,8 @@ def lookup(name: str) -> str:
         ("${{ 'Bearer ' ~ secrets.TOKEN ~ event.x }}", "Bearer t0ken1"),
         ("${{ (secrets.USER ~ ':' ~ secrets.TOKEN) | b64encode }}", "bWlhOnQwa2Vu"),
         ("Basic ${{ (secrets.USER ~ ':') | b64encode }}!", "Basic bWlhOg==!"),
+        ("${{ 'text' | hmac(secrets.TOKEN) }}", "e7c86dbe10c1a1dfdd0983ad3e710a4f416ba1c3e1391d8249e7dfb05a1ba241"),
+        ("v1=${{ secrets.USER | hmac('key', 'sha1') }}", "v1=8654d1a26ae527704c226c514f337d6779643160"),
         ("${{ secrets.TOKEN if event.x == 1 else secrets.USER }}", "t0ken"),
         ("${{ secrets.TOKEN ?? '' }}", "t0ken"),
         ("${{ [secrets.TOKEN, 'a'] }}", ["t0ken", "a"]),
