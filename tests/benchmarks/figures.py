@@ -48,6 +48,7 @@ FLOORS = (
     Figure("floor.post", "the same, one at a time", "ms", more=False),
     Figure("floor.rows_cpu", "PostgreSQL CPU, a delivery's rows in one INSERT per request", "ms", more=False),
     Figure("floor.insert_cpu", "PostgreSQL CPU, a single row in one INSERT per request", "ms", more=False),
+    Figure("floor.minijinja", "minijinja's eval_expr of the same expression, parsing included", "/s"),
 )
 
 FIGURES = (
@@ -68,6 +69,19 @@ FIGURES = (
     Figure("w3.overhead", "W3 32 runs of no-op effect steps at once, per step", "ms", (), 0.35, 0.25, more=False),
     Figure("w4.memory", "W4 memory of everything at idle (PSS)", "MB", (), 300, 200, more=False),
     Figure("w4.start", "W4 warm start to first accepted webhook", "s", (), 4, 2, more=False),
+    Figure(
+        "l.evaluations",
+        "Language: evaluations on a context of 10 kB",
+        "/s",
+        ("floor.minijinja",),
+        80e3,
+        800e3,
+        absolute=True,
+    ),
+    Figure("l.parses", "Language: parses of the same expression", "/s", ("floor.minijinja",), 8e3, 80e3, absolute=True),
+    Figure("l.check", "Language: check of a pipeline of 300 lines", "ms", (), 100, 50, more=False),
+    Figure("l.bomb", "Language: an alias bomb refused", "ms", (), 10, 5, more=False),
+    Figure("l.bomb_memory", "Language: memory that the bomb takes", "MB", (), 50, 5, more=False),
 )
 
 NOTES = (

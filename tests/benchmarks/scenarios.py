@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.benchmarks import database
 from tests.benchmarks.percentiles import median
-from tests.benchmarks.processes import paused
+from tests.benchmarks.processes import paused, run_json
 from tests.benchmarks.site import Site
 
 CONNECTIONS = 32
@@ -122,6 +122,11 @@ def steps(site: Site) -> Values:
     }
 
 
+def language(site: Site) -> Values:
+    """Expressions and checks, in a process of their own; the floor is measured there too."""
+    return run_json("tests.benchmarks.language", 1 if site.quick else 3, env=site.env)
+
+
 def alone(site: Site, number: int) -> float:
     """Seconds of one run of the chain; the number of such runs so far, this one included."""
     site.load("post", 1, 1, path="chain")
@@ -166,4 +171,5 @@ SCENARIOS = (
     Scenario("burst", burst, ("jobs",), ("w2.burst",)),
     Scenario("end to end", end_to_end, ("commit", "posts"), ("w2.p50", "w2.p99")),
     Scenario("steps", steps, ("commit",), ("w3.chain", "w3.pure", "w3.overhead")),
+    Scenario("language", language, (), ("l.evaluations", "l.parses", "l.check", "l.bomb", "l.bomb_memory")),
 )
