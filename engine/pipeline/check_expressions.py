@@ -1,5 +1,6 @@
 """Compile values and conditions of a file, and check the names in them."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +12,18 @@ from engine.pipeline.expression.nodes import Arithmetic, Concat, Items, Literal,
 from engine.pipeline.marks import Path
 from engine.pipeline.shapes import Shape, of_value
 from engine.pipeline.source import Files, Source
+from engine.pipeline.spec import Input
+
+
+class CalleeView(msgspec.Struct, frozen=True):
+    """What a call needs to know of a pipeline."""
+
+    inputs: Mapping[str, Input] = {}
+    outputs: Shape = None
+
+
+def _unmerged(uses: str, item: dict[str, Any]) -> dict[str, Any]:
+    return item
 
 
 class Desk(msgspec.Struct):
@@ -20,6 +33,9 @@ class Desk(msgspec.Struct):
     catalog: Catalog
     files: Files
     env: frozenset[str]  # what project.yaml allows
+    callees: Mapping[str, CalleeView] = {}  # by id: the pipelines that steps may call
+    queues: frozenset[str] = frozenset({"default"})  # those of project.yaml
+    merge: Callable[[str, dict[str, Any]], dict[str, Any]] = _unmerged  # a step's data with its type's `defaults`
 
 
 NOTHING = compile_template(None)

@@ -7,7 +7,7 @@ import msgspec
 
 from engine.pipeline.check_expressions import Desk, compile_value
 from engine.pipeline.check_inputs import read_inputs
-from engine.pipeline.check_keys import PIPELINE, check_keys
+from engine.pipeline.check_keys import check_keys
 from engine.pipeline.check_names import Names
 from engine.pipeline.check_steps import STEP_ROOTS, StepReader, find_ids
 from engine.pipeline.check_triggers import delivers_event, read_triggers
@@ -22,6 +22,7 @@ from engine.pipeline.check_values import (
     need_text,
 )
 from engine.pipeline.expression import Template
+from engine.pipeline.grammar_pipeline import PIPELINE
 from engine.pipeline.shapes import Shape, of_schema, of_value
 from engine.pipeline.spec import DEFAULT_RUN_TIMEOUT, Input, Pipeline
 
@@ -39,7 +40,7 @@ def read_pipeline(desk: Desk, text: str) -> Pipeline | None:
             "E103", (), f"a pipeline must be a map, this is {describe(data)}", "a pipeline has `id` and `steps`"
         )
         return None
-    check_keys(source, (), data, PIPELINE, "a pipeline")
+    check_keys(source, (), data, PIPELINE)
     id_ = _id(desk, data)
     inputs = read_inputs(source, data.get("inputs"))
     names = _names(desk, data, inputs)

@@ -7,7 +7,7 @@ import msgspec
 from engine.core.retry import RetryPolicy
 from engine.pipeline.check_config import ConfigCheck, is_free
 from engine.pipeline.check_expressions import Desk, compile_condition, compile_value
-from engine.pipeline.check_keys import RETRY, STEP, check_keys
+from engine.pipeline.check_keys import check_keys
 from engine.pipeline.check_names import Names, StepView, guarded_steps
 from engine.pipeline.check_values import (
     STEP_ID,
@@ -22,6 +22,7 @@ from engine.pipeline.check_values import (
     need_word,
 )
 from engine.pipeline.expression.errors import did_you_mean
+from engine.pipeline.grammar_steps import CACHE, ON_ERROR, RETRY, STEP
 from engine.pipeline.marks import Path
 from engine.pipeline.shapes import Shape, either, of_type, of_value
 from engine.pipeline.spec import Cache, OnError, Position, Retry, Step
@@ -57,7 +58,7 @@ class StepReader:
 
     def step(self, path: Path, item: dict[str, Any], key: str, extra: tuple[str, ...]) -> Step | None:
         source, desk = self.source, self.desk
-        check_keys(source, path, item, STEP, "a step")
+        check_keys(source, path, item, STEP)
         id_ = need_id(source, (*path, "id"), item["id"], "`id`", STEP_ID) if "id" in item else None
         if id_ is not None and self.ids.get(id_) != path:
             line = source.marks.value((*self.ids[id_], "id")).line
@@ -127,7 +128,7 @@ class StepReader:
     def uses(self, path: Path, item: dict[str, Any]) -> str:
         where = (*path, "uses")
         if "uses" not in item:
-            if not any(key in item for key in STEP[1]):
+            if not any(key in item for key in ("steps", "parallel", "switch", "wait")):
                 self.source.error("E104", path, "a step needs `uses`", "as in `uses: http.request`")
             return ""
         uses = need_text(self.source, where, item["uses"], "`uses`")
@@ -151,7 +152,7 @@ class StepReader:
             }
             return OnError(mode="steps", steps=steps)
         if isinstance(value, dict):
-            check_keys(self.source, path, value, (("output",), (), {}), "`on_error`")
+            check_keys(self.source, path, value, ON_ERROR)
             if "output" not in value:
                 hint = "`fail`, `continue`, `{output: value}`, or a list of steps"
                 self.source.error("E104", path, "`on_error` needs `output`", hint)
@@ -170,7 +171,7 @@ class StepReader:
             hint = "as in `retry: 3` or `retry: {attempts: 3, delay: 2s}`"
             source.error("E103", path, f"`retry` must be a number or a map, this is {describe(value)}", hint)
             return None
-        check_keys(source, path, value, RETRY, "`retry`")
+        check_keys(source, path, value, RETRY)
         policy: dict[str, Any] = {"attempts": 3}
         if "attempts" in value:
             where = (*path, "attempts")
@@ -201,7 +202,7 @@ class StepReader:
         if not isinstance(value, dict):
             seconds = need_duration(source, path, value, "`cache`")
             return Cache(ttl=seconds) if seconds is not None else None
-        check_keys(source, path, value, (("key", "ttl"), (), {"expires": "write `ttl:`"}), "`cache`")
+        check_keys(source, path, value, CACHE)
         if "ttl" not in value:
             source.error("E104", path, "`cache` needs `ttl`", "as in `cache: {key: ..., ttl: 1h}`")
             return None

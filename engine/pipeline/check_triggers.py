@@ -6,7 +6,7 @@ from engine.core.catalog import TriggerKind
 from engine.pipeline.check_config import ConfigCheck
 from engine.pipeline.check_expressions import Desk, compile_condition, compile_value
 from engine.pipeline.check_inputs import check_given
-from engine.pipeline.check_keys import TRIGGER, check_keys
+from engine.pipeline.check_keys import check_keys
 from engine.pipeline.check_names import Names
 from engine.pipeline.check_values import (
     NAME,
@@ -19,6 +19,7 @@ from engine.pipeline.check_values import (
 )
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.template import has_expression
+from engine.pipeline.grammar_pipeline import TRIGGER
 from engine.pipeline.marks import Path
 from engine.pipeline.spec import Input, Position, Trigger
 
@@ -47,7 +48,7 @@ def delivers_event(desk: Desk, value: Any) -> bool:
 
 def _read(desk: Desk, path: Path, item: dict[str, Any], inputs: dict[str, Input], taken: set[str]) -> Trigger | None:
     source = desk.source
-    check_keys(source, path, item, TRIGGER, "a trigger")
+    check_keys(source, path, item, TRIGGER)
     if "uses" not in item:
         source.error("E104", path, "a trigger needs `uses`", "as in `uses: webhook`")
         return None

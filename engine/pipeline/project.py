@@ -8,13 +8,13 @@ import msgspec
 
 from engine.pipeline.check_keys import check_keys
 from engine.pipeline.check_values import describe, need_list
+from engine.pipeline.grammar_pipeline import PROJECT
 from engine.pipeline.loader import YamlError, load_yaml
 from engine.pipeline.marks import Marks
 from engine.pipeline.report import Problem
 from engine.pipeline.source import Source
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-KEYS = (("language", "env"), ("queues", "defaults", "connections"), {"version": "write `language: 1`"})
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ def _read(source: Source, data: Any) -> list[str]:
     if not isinstance(data, dict):
         source.error("E103", (), f"project.yaml must be a map, this is {describe(data)}")
         return []
-    check_keys(source, (), data, KEYS, "project.yaml")
+    check_keys(source, (), data, PROJECT)
     if data.get("language", 1) != 1 or isinstance(data.get("language", 1), bool):
         source.error("E111", ("language",), "this version of Hookwright knows `language: 1`")
     names: list[str] = []
