@@ -124,7 +124,7 @@ def steps(site: Site) -> Values:
 
 def language(site: Site) -> Values:
     """Expressions and checks, in a process of their own; the floor is measured there too."""
-    return run_json("tests.benchmarks.language", 1 if site.quick else 3, env=site.env)
+    return dict(run_json("tests.benchmarks.language", 1 if site.quick else 3, env=site.env))
 
 
 def alone(site: Site, number: int) -> float:
