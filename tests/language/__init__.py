@@ -1,0 +1,1 @@
+"""Example pipelines that use the whole language, their tests, and wrong files."""
