@@ -1,18 +1,19 @@
 """Compile values and conditions of a file, and check the names in them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from engine.core.catalog import Catalog
 from engine.pipeline.check_names import EXPRESSION_LIKE, Names, check_names, references
+from engine.pipeline.defaults import Defaults, merge, step_keys
 from engine.pipeline.expression import Expression, ExpressionError, Template, compile_template, parse_condition
 from engine.pipeline.expression.nodes import Arithmetic, Concat, Items, Literal, Negative
 from engine.pipeline.marks import Path
 from engine.pipeline.shapes import Shape, of_value
 from engine.pipeline.source import Files, Source
-from engine.pipeline.spec import Input
+from engine.pipeline.spec import Input, Pipeline
 
 
 class CalleeView(msgspec.Struct, frozen=True):
@@ -22,10 +23,6 @@ class CalleeView(msgspec.Struct, frozen=True):
     outputs: Shape = None
 
 
-def _unmerged(uses: str, item: dict[str, Any]) -> dict[str, Any]:
-    return item
-
-
 class Desk(msgspec.Struct):
     """What the checks of one file share."""
 
@@ -33,9 +30,18 @@ class Desk(msgspec.Struct):
     catalog: Catalog
     files: Files
     env: frozenset[str]  # what project.yaml allows
-    callees: Mapping[str, CalleeView] = {}  # by id: the pipelines that steps may call
+    callees: Mapping[str, CalleeView] | None = None  # by id: pipelines that steps may call; None: not known, anything
     queues: frozenset[str] = frozenset({"default"})  # those of project.yaml
-    merge: Callable[[str, dict[str, Any]], dict[str, Any]] = _unmerged  # a step's data with its type's `defaults`
+    defaults: Defaults = Defaults()  # of the pipeline and of project.yaml
+    called: Mapping[str, Pipeline] = {}  # the pipelines that can be pinned with this one, by id
+
+    def merge(self, uses: str, item: dict[str, Any], path: Path) -> dict[str, Any]:
+        """The data of the step at `path` with the `defaults` of its type. It is left as it is if there are none."""
+        type_ = self.catalog.steps.get(uses)
+        fields = {field.encode_name for field in msgspec.structs.fields(type_.config)} if type_ is not None else set()
+        for entry in self.defaults.matching(uses):
+            item = merge(entry, item, self.source, path, keys=step_keys(), fields=fields)
+        return item
 
 
 NOTHING = compile_template(None)

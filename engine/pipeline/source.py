@@ -20,6 +20,8 @@ class Source:
         self.problems: list[Problem] = []
         self.env: set[str] = set()  # environment variables that its expressions name
         self.secrets: set[str] = set()
+        self.origins: dict[Path, tuple[Source, Path]] = {}  # values that `defaults` put here, and where they stand
+        self.spoiled = False  # there is an error at one of those
 
     def error(
         self,
@@ -32,7 +34,7 @@ class Source:
         offset: tuple[int, int] | None = None,
     ) -> None:
         """Note an error at a value, at its key, or within its text."""
-        self._add(code, "error", message, self._place(path, key, offset), help)
+        self._note(code, "error", path, message, help, key, offset)
 
     def warning(
         self,
@@ -45,12 +47,36 @@ class Source:
         offset: tuple[int, int] | None = None,
     ) -> None:
         """Note a warning; it does not keep the pipeline from running."""
-        self._add(code, "warning", message, self._place(path, key, offset), help)
+        self._note(code, "warning", path, message, help, key, offset)
 
     @property
     def broken(self) -> bool:
         """Whether there is an error."""
-        return any(problem.severity == "error" for problem in self.problems)
+        return self.spoiled or any(problem.severity == "error" for problem in self.problems)
+
+    def origin(self, path: Path) -> tuple["Source", Path] | None:
+        """Where a value really stands that `defaults` put here; None: here."""
+        for length in range(len(path), 0, -1):
+            found = self.origins.get(path[:length])
+            if found is not None:
+                source, start = found
+                return source, (*start, *path[length:])
+        return None
+
+    def _note(
+        self, code: str, severity: str, path: Path, message: str, help: str, key: bool, offset: tuple[int, int] | None
+    ) -> None:
+        found = self.origin(path) if self.origins else None
+        if found is None:
+            self._add(code, severity, message, self._place(path, key, offset), help)
+            return
+        other, where = found
+        place = other._place(where, key, offset)
+        if other is not self and not help:
+            help = f"merged into {self.file}"
+        self.spoiled = self.spoiled or severity == "error"
+        if not any((item.line, item.column) == (place.line, place.column) for item in other.problems):
+            other._add(code, severity, message, place, help)  # once, however many steps it is merged into
 
     def _place(self, path: Path, key: bool, offset: tuple[int, int] | None) -> Place:
         return self.marks.key(path) if key else self.marks.value(path, offset)
