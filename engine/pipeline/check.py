@@ -10,7 +10,7 @@ from engine.core.catalog import Catalog
 from engine.pipeline.check_expressions import Desk
 from engine.pipeline.check_pipeline import read_pipeline
 from engine.pipeline.check_repository import check_repository
-from engine.pipeline.loader import YamlError, decode, load_yaml
+from engine.pipeline.loader import YamlError, decode, load_yaml, read_file
 from engine.pipeline.project import load_project, yaml_problem
 from engine.pipeline.report import PipelineError, Problem, Report, format_problem
 from engine.pipeline.source import Files, Source
@@ -33,7 +33,7 @@ def check_files(paths: Iterable[Path], catalog: Catalog, *, root: Path) -> Repor
     for path in sorted(set(paths)):
         file = _name(path, root)
         try:
-            text = path.read_bytes()
+            text = read_file(path)
         except OSError as error:
             problems.append(Problem("E005", "error", f"cannot be read: {error.strerror}", file))
             continue

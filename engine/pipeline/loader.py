@@ -3,7 +3,9 @@
 Events and not nodes: libyaml's composer recurses in C and dies of deep nesting.
 """
 
+import math
 import re
+from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
@@ -21,10 +23,13 @@ from yaml.events import (
 
 from engine.errors import HookwrightError
 from engine.pipeline.marks import Mark, Marks, Path
+from engine.pipeline.yaml_errors import DOLLAR, explain_syntax
 
-MAX_SIZE = 1_000_000  # characters of a file
+MAX_SIZE = 1_000_000  # bytes, or characters, of a file
+MAX_LINES = 50_000
 MAX_DEPTH = 40
-MAX_NODES = 20_000  # values of a file, aliases counted as often as they are used
+MAX_NODES = 20_000  # values of a file; an alias counts as much as what it stands for
+SHOWN = 60  # characters of a file's own text in a message
 
 NULL = frozenset({"", "~", "null", "Null", "NULL"})
 TRUE = frozenset({"true", "True", "TRUE"})
@@ -32,8 +37,10 @@ FALSE = frozenset({"false", "False", "FALSE"})
 INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 NOT_JSON = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+TAG = re.compile(r"![^\s,\[\]{}]*")
 ILLEGAL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-FLOW = re.compile(r"[\[{][^'\"#]*\$\{\{")
+SPLIT = "split it; long texts are read with `file('...')`"
+INVISIBLE = re.compile("[\xa0\u2000-\u200f\u2028-\u202f\u205f-\u206f\ufeff]")
 
 
 class YamlError(HookwrightError):
@@ -54,18 +61,28 @@ def load_yaml(text: str | bytes, file: str = "") -> tuple[Any, Marks]:
     source = decode(text)
     root = _Reader(source).read()
     marks: dict[Path, Mark] = {}
-    data = _Flattener(source, marks).flatten(root, (), 0, None) if root is not None else None
+    data = _flatten(root, (), marks, (None, None)) if root is not None else None
     return data, Marks(source, marks)
+
+
+def read_file(path: FilePath) -> bytes:
+    """The bytes of a file, but not more than are needed to see that it is too large. OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return file.read(MAX_SIZE + 1)
 
 
 def decode(text: str | bytes) -> str:
     """UTF-8 without byte order mark and without control characters; YamlError names the place otherwise."""
     if len(text) > MAX_SIZE:
-        raise YamlError("E003", f"the file is larger than {MAX_SIZE} characters", "", 0)
+        raise YamlError("E003", f"the file is larger than {MAX_SIZE} characters", "", 0, help=SPLIT)
     source = (text if isinstance(text, str) else _decode(text)).removeprefix("\ufeff")
     if (illegal := ILLEGAL.search(source)) is not None:
         name = f"U+{ord(illegal[0]):04X}"
-        raise YamlError("E005", f"the control character {name} is not allowed", source, illegal.start())
+        help = 'in a text in double quotes it is written as an escape: "\\x1b"' if illegal[0] != "\0" else ""
+        message = f"the control character {name} is not allowed"
+        raise YamlError("E005", message, source, illegal.start(), help=help)
+    if source.count("\n") + source.count("\r") > MAX_LINES:
+        raise YamlError("E003", f"the file has more than {MAX_LINES} lines", "", 0, help=SPLIT)
     return source
 
 
@@ -73,9 +90,11 @@ def _decode(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError as error:
+        if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise YamlError("E005", "the file is UTF-16", "", 0, help="save it as UTF-8") from None
         before = text[: error.start].decode(errors="replace")
-        readable = text.decode(errors="replace")
-        raise YamlError("E005", "the file is not UTF-8", readable, len(before), help="save it as UTF-8") from None
+        after = text[error.start : error.start + 200].decode(errors="replace")
+        raise YamlError("E005", "the file is not UTF-8", before + after, len(before), help="save it as UTF-8") from None
 
 
 def _start(event: Event) -> int:
@@ -89,19 +108,21 @@ def _end(event: Event) -> int:
 class _Node:
     """A value that is not flattened yet; an alias shares it."""
 
-    __slots__ = ("end", "items", "keys", "start", "style", "value")
+    __slots__ = ("end", "height", "items", "keys", "size", "start", "style", "value")
 
-    def __init__(self, start: int, style: str = "") -> None:
+    def __init__(self, start: int) -> None:
         self.start = start
         self.end = start
-        self.style = style
+        self.style = ""
         self.value: Any = None
         self.items: list[_Node] | None = None
         self.keys: dict[str, tuple[int, int]] | None = None  # of a mapping: offsets of the keys
+        self.size = 1  # values in it, itself included, aliases expanded
+        self.height = 0  # levels below it
 
 
 class _Reader:
-    """Builds nodes from events with a stack of its own."""
+    """Builds nodes from events with a stack of its own. What aliases expand to is counted before it is built."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -121,33 +142,28 @@ class _Reader:
                         raise self.error("E004", "a file has one document", event, help="remove this `---`")
                 self.event(event)
         except yaml.MarkedYAMLError as error:
-            raise self.syntax_error(error) from None
+            fault = explain_syntax(self.source, error)
+            raise YamlError("E001", fault.message, self.source, fault.start, fault.end, fault.help) from None
         except yaml.YAMLError as error:
             raise YamlError("E001", f"this is not YAML: {error}", self.source, 0) from None
         return self.root
 
     def event(self, event: Event) -> None:
         if isinstance(event, MappingEndEvent | SequenceEndEvent):
-            node, anchor = self.stack.pop()
-            self.key.pop()
-            node.end = _end(event) if node.start == _end(event) else _start(event)
-            if anchor:
-                self.anchors[anchor] = node
+            self.close(event)
             return
         if not isinstance(event, NodeEvent):
             return
         if self.stack and self.stack[-1][0].keys is not None and self.key[-1] is None:
             self.take_key(event)
             return
-        self.count += 1
-        if self.count > MAX_NODES:
-            raise self.error("E003", f"a file may have {MAX_NODES} values", event)
         if isinstance(event, AliasEvent):
-            self.place(self.alias(event))
+            node = self.alias(event)
+            self.take(event, node.size, node.height)
+            self.place(node)
             return
-        tag = getattr(event, "tag", None)
-        if tag is not None:
-            raise self.error("E004", f"tags are not allowed: `{tag}`", event, help="write the value without `!`")
+        self.take(event, 1, 0)
+        self.check_tag(event)
         node = _Node(_start(event))
         self.place(node)
         if isinstance(event, ScalarEvent):
@@ -157,13 +173,32 @@ class _Reader:
             if event.anchor:
                 self.anchors[event.anchor] = node
             return
-        node.items = []
-        if isinstance(event, MappingStartEvent):
-            node.keys = {}
         assert isinstance(event, MappingStartEvent | SequenceStartEvent)
+        node.items = []
+        node.keys = {} if isinstance(event, MappingStartEvent) else None
         self.stack.append((node, event.anchor))
         self.key.append(None)
         if len(self.stack) > MAX_DEPTH:
+            raise self.error("E003", f"nested deeper than {MAX_DEPTH} levels", event)
+
+    def close(self, event: Event) -> None:
+        """The end of a container: from now on aliases can name it."""
+        node, anchor = self.stack.pop()
+        self.key.pop()
+        node.end = _end(event) if node.start == _end(event) else _start(event)
+        for item in node.items or ():
+            node.size += item.size
+            node.height = max(node.height, item.height + 1)
+        if anchor:
+            self.anchors[anchor] = node
+
+    def take(self, event: Event, size: int, height: int) -> None:
+        """Count what is added to the file's data."""
+        self.count += size
+        if self.count > MAX_NODES:
+            counted = "; an alias counts as often as it is used" if size > 1 else ""
+            raise self.error("E003", f"a file may have {MAX_NODES} values{counted}", event, help=SPLIT)
+        if len(self.stack) + height > MAX_DEPTH:
             raise self.error("E003", f"nested deeper than {MAX_DEPTH} levels", event)
 
     def place(self, node: _Node) -> None:
@@ -180,32 +215,58 @@ class _Reader:
         node = self.anchors.get(event.anchor or "")
         if node is not None:
             return node
+        name = (event.anchor or "")[:SHOWN]
         if any(anchor == event.anchor for _, anchor in self.stack):
-            raise self.error("E003", f"`*{event.anchor}` contains itself", event)
+            raise self.error("E003", f"`*{name}` contains itself", event, help="an alias stands below its anchor")
         hint = "a value that begins with `*` needs quotes"
-        raise self.error("E001", f"there is no anchor `&{event.anchor}` above", event, help=hint)
+        raise self.error("E001", f"there is no anchor `&{name}` above", event, help=hint)
 
     def take_key(self, event: NodeEvent) -> None:
         if not isinstance(event, ScalarEvent):
-            before = self.source[max(_start(event) - 2, 0) : _start(event) + 1]
-            hint = 'in `{...}` an expression needs quotes: "${{ ... }}"'
-            if before.endswith("{{"):
-                hint = "write expressions as `${{ ... }}`"
-            raise self.error("E004", "a key must be a text", event, help=hint)
-        if event.tag is not None:
-            raise self.error("E004", f"tags are not allowed: `{event.tag}`", event)
+            raise self.not_a_key(event)
+        self.check_tag(event)
         key = event.value
-        if not event.style and key == "<<":
-            raise self.error("E004", "merge keys (`<<`) are not supported", event, help="write the keys out")
-        if not event.style and key in NULL:
-            raise self.error("E004", "a key is missing before `:`", event)
+        if not event.style:
+            self.check_plain_key(event, key)
         keys = self.stack[-1][0].keys
         assert keys is not None
         if key in keys:
             line = self.source.count("\n", 0, keys[key][0]) + 1
-            raise self.error("E002", f"the key `{key[:80]}` stands here twice, first on line {line}", event)
+            hint = "the second would silently replace the first: remove one of them"
+            raise self.error("E002", f"the key `{key[:SHOWN]}` stands here twice, first on line {line}", event, hint)
         keys[key] = (_start(event), _end(event))
         self.key[-1] = key
+        if event.anchor:
+            node = self.anchors[event.anchor] = _Node(_start(event))
+            node.end, node.style, node.value = _end(event), event.style or "", key
+
+    def check_plain_key(self, event: ScalarEvent, key: str) -> None:
+        if key == "<<":
+            raise self.error("E004", "merge keys (`<<`) are not supported", event, help="write the keys out")
+        if key in NULL:
+            raise self.error("E004", "a key is missing before `:`", event)
+        if not key.isascii() and (found := INVISIBLE.search(key)) is not None:
+            message = f"this key has the invisible character U+{ord(found[0]):04X} in it"
+            raise self.error("E005", message, event, help="write the line again; it was probably copied from a page")
+
+    def not_a_key(self, event: NodeEvent) -> YamlError:
+        start = _start(event)
+        before = self.source[max(start - 2, 0) : start + 1]
+        if before.endswith("{{") and not before.startswith("$"):
+            return YamlError("E004", "`{{ }}` is a map in a map in YAML", self.source, start - 1, start + 1, DOLLAR)
+        hint = 'in `{...}` an expression needs quotes: "${{ ... }}"' if before.endswith("{{") else ""
+        return self.error("E004", "a key must be a text", event, help=hint or "write `key: value`")
+
+    def check_tag(self, event: NodeEvent) -> None:
+        tag = getattr(event, "tag", None)
+        if tag is None:
+            return
+        start = _start(event)
+        written = TAG.match(self.source, start) or TAG.search(self.source, start, start + 2 * SHOWN)
+        name = written[0] if written is not None else str(tag)
+        place = written.start() if written is not None else start
+        hint = "write the value without it, or in quotes if it is a text that begins with `!`"
+        raise YamlError("E004", f"tags are not allowed: `{name[:SHOWN]}`", self.source, place, place + len(name), hint)
 
     def resolve(self, event: ScalarEvent) -> Any:
         """A plain scalar by the core schema of YAML 1.2."""
@@ -216,75 +277,33 @@ class _Reader:
             return True
         if text in FALSE:
             return False
-        if INTEGER.fullmatch(text) and len(text) <= 25:
-            value = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-            if -(2**63) <= value < 2**64:
-                return value
-        elif FLOAT.fullmatch(text) and len(text) <= 400:
-            number = float(text)
+        if INTEGER.fullmatch(text):
+            if len(text) <= 25:
+                value = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+                if -(2**63) <= value < 2**64:
+                    return value
+        elif FLOAT.fullmatch(text):
+            number = float(text) if len(text) <= 400 else math.inf
             if abs(number) <= 1.7e308:
                 return number
-        elif not NOT_JSON.fullmatch(text) and not INTEGER.fullmatch(text) and not FLOAT.fullmatch(text):
+        elif not NOT_JSON.fullmatch(text):
             return text
-        raise self.error("E004", f"`{text[:40]}` is not a number that JSON has", event, help="quote it if it is a text")
+        hint = "quote it if it is a text"
+        raise self.error("E004", f"`{text[:40]}` is not a number that JSON has", event, help=hint)
 
     def error(self, code: str, message: str, event: Event, help: str = "") -> YamlError:
         return YamlError(code, message, self.source, _start(event), _end(event), help)
 
-    def syntax_error(self, error: yaml.MarkedYAMLError) -> YamlError:
-        mark = error.problem_mark or error.context_mark
-        index = getattr(mark, "index", 0) if mark is not None else 0
-        message = (error.problem or "this is not YAML").replace("\t", "a tab")
-        if error.context:
-            message += f" {error.context}"
-        return YamlError("E001", f"YAML: {message}", self.source, index, help=self.hint(error, index))
 
-    def hint(self, error: yaml.MarkedYAMLError, index: int) -> str:
-        start = self.source.rfind("\n", 0, index) + 1
-        line = self.source[start : (self.source.find("\n", index) + 1) or len(self.source)]
-        context = error.context_mark
-        begin = getattr(context, "index", index) if context is not None else index
-        around = self.source[self.source.rfind("\n", 0, begin) + 1 : index + 1] + line[index - start :]
-        problem = error.problem or ""
-        if FLOW.search(around):
-            return 'inside `[...]` and `{...}` an expression needs quotes: "${{ ... }}"'
-        if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in problem or "\t" in problem:
-            return "use spaces: YAML does not allow tabs for indentation"
-        if re.search(r"(:|-)\s+\{\{", line):
-            return "write expressions as `${{ ... }}`"
-        if "mapping values" in problem:
-            return "`: ` in an unquoted value begins a new key: put the value in quotes"
-        if "'%'" in problem or "'@'" in problem or "'`'" in problem:
-            return "put the value in quotes"
-        if (
-            "could not find expected ':'" in problem
-            or "block mapping" in problem
-            or "block mapping" in str(error.context)
-        ):
-            return "is the indentation right? Each line needs `key: value`"
-        return ""
-
-
-class _Flattener:
-    """From nodes to plain data and marks; aliases are expanded and counted."""
-
-    def __init__(self, source: str, marks: dict[Path, Mark]) -> None:
-        self.source = source
-        self.marks = marks
-
-    def flatten(self, node: _Node, path: Path, depth: int, key: tuple[int, int] | None) -> Any:
-        if len(self.marks) >= MAX_NODES:
-            message = f"a file may have {MAX_NODES} values; aliases count as often as they are used"
-            raise YamlError("E003", message, self.source, node.start)
-        if depth > MAX_DEPTH:
-            raise YamlError("E003", f"nested deeper than {MAX_DEPTH} levels", self.source, node.start)
-        text = node.value if isinstance(node.value, str) else None
-        self.marks[path] = Mark(node.start, node.end, node.style, text, *(key or (None, None)))
-        if node.items is None:
-            return node.value
-        if node.keys is None:
-            return [self.flatten(item, (*path, index), depth + 1, None) for index, item in enumerate(node.items)]
-        return {
-            name: self.flatten(item, (*path, name), depth + 1, place)
-            for (name, place), item in zip(node.keys.items(), node.items, strict=True)
-        }
+def _flatten(node: _Node, path: Path, marks: dict[Path, Mark], key: tuple[int | None, int | None]) -> Any:
+    """From nodes to plain data and marks, aliases expanded. Size and depth have been checked by the reader."""
+    text = node.value if isinstance(node.value, str) else None
+    marks[path] = Mark(node.start, node.end, node.style, text, *key)
+    if node.items is None:
+        return node.value
+    if node.keys is None:
+        return [_flatten(item, (*path, index), marks, (None, None)) for index, item in enumerate(node.items)]
+    return {
+        name: _flatten(item, (*path, name), marks, place)
+        for (name, place), item in zip(node.keys.items(), node.items, strict=True)
+    }

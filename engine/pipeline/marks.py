@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 
 import msgspec
 
@@ -37,7 +38,11 @@ class Marks:
     def __init__(self, source: str, marks: Mapping[Path, Mark]) -> None:
         self.source = source
         self.marks = marks
-        self.starts = [0, *(match.end() for match in BREAK.finditer(source))]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each line begins."""
+        return [0, *(match.end() for match in BREAK.finditer(self.source))]
 
     def value(self, path: Path, offset: tuple[int, int] | None = None) -> Place:
         """The place of a value, or of a range within its text."""

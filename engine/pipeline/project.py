@@ -9,7 +9,7 @@ import msgspec
 from engine.pipeline.check_keys import check_keys
 from engine.pipeline.check_values import describe, need_list
 from engine.pipeline.grammar_pipeline import PROJECT
-from engine.pipeline.loader import YamlError, load_yaml
+from engine.pipeline.loader import YamlError, load_yaml, read_file
 from engine.pipeline.marks import Marks
 from engine.pipeline.report import Problem
 from engine.pipeline.source import Source
@@ -30,7 +30,7 @@ def load_project(root: Path) -> Project:
     if path is None:
         return Project()
     try:
-        text = path.read_bytes()
+        text = read_file(path)
     except OSError as error:
         return Project(problems=(Problem("E005", "error", f"cannot be read: {error.strerror}", path.name),))
     try:
