@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from engine.plugin import StepConfig, TriggerKind, cron, hookimpl
@@ -55,8 +56,30 @@ class EventConfig(StepConfig, frozen=True):
     ]
 
 
+class FinishedConfig(StepConfig, frozen=True):
+    """Start when a run of another pipeline has ended.
+
+    The event's body has the `run`, its `error` and its `outputs`.
+
+    Example:
+        uses: run.finished
+        with:
+          pipelines: ["*", "!on-failure"]
+          outcomes: [failed]
+    """
+
+    pipelines: Annotated[
+        list[str],
+        Meta(min_length=1, description="Ids of pipelines; * stands for anything, ! excludes.", examples=[["*"]]),
+    ] = msgspec.field(default_factory=lambda: ["*"])
+    outcomes: Annotated[
+        list[Literal["succeeded", "failed", "cancelled"]], Meta(min_length=1, description="How the run ended.")
+    ] = msgspec.field(default_factory=lambda: ["succeeded", "failed", "cancelled"])
+
+
 @hookimpl
 def register_triggers(register: Any) -> None:
-    """`schedule` and `event`."""
+    """`schedule`, `event` and `run.finished`."""
     register("schedule", config=ScheduleConfig, kind=TriggerKind.SCHEDULE, source="schedule")
     register("event", config=EventConfig, kind=TriggerKind.EVENT, source="internal")
+    register("run.finished", config=FinishedConfig, kind=TriggerKind.EVENT, source="hookwright")

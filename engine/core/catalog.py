@@ -53,6 +53,7 @@ class Scheme(msgspec.Struct, frozen=True):
 
     verify(delivery, config): returns None, or raises engine.errors.BadSignature whose text says why (never the secret).
     sign(body, headers, config, now): the headers to add so that verify passes; now is Unix seconds.
+    short: the field that a bare text stands for: `bearer: TEXT` means `bearer: {token: TEXT}`.
     """
 
     name: str
@@ -60,6 +61,11 @@ class Scheme(msgspec.Struct, frozen=True):
     verify: Callable[[Delivery, Any], None]
     sign: Callable[[bytes, dict[str, str], Any, float], dict[str, str]]
     summary: str = ""
+    short: str = ""
+
+    def settings(self, written: Any) -> Any:
+        """The settings as a map, whichever way they are written."""
+        return {self.short: written} if self.short and isinstance(written, str | list) else written
 
 
 class WebhookRules(msgspec.Struct, frozen=True):

@@ -8,9 +8,9 @@ from uuid import UUID
 import msgspec
 
 from engine.core.catalog import HandshakeReply
-from engine.core.event import Delivery, Event
+from engine.core.event import Delivery, Event, parse_body
 from engine.core.ids import uuid7
-from engine.errors import NotFound, WrongMethod
+from engine.errors import BadRequest, NotFound, WrongMethod
 from engine.flow.record import record_event
 from engine.pipeline.deployment import Endpoint
 from engine.runtime import Runtime
@@ -47,8 +47,8 @@ def find_endpoint(runtime: Runtime, method: str, path: str) -> tuple[Endpoint, d
 async def receive(runtime: Runtime, endpoint: Endpoint, delivery: Delivery) -> Received:
     """Verify the delivery, store the event with its decisions and runs in one commit, ring the runs.
 
-    BadSignature: nothing was stored. Unavailable: it is not known whether it was; the sender tries again, and the
-    delivery id makes that harmless.
+    BadSignature, BadRequest: nothing was stored. Unavailable: it is not known whether it was; the sender tries
+    again, and the delivery id makes that harmless.
     """
     kind, config = endpoint.bindings[0].type, endpoint.bindings[0].config  # the same in all bindings of a path
     rules = kind.webhook
@@ -56,6 +56,7 @@ async def receive(runtime: Runtime, endpoint: Endpoint, delivery: Delivery) -> R
     rules.verify(delivery, config)
     if rules.handshake is not None and (reply := rules.handshake(delivery, config)) is not None:
         return Received(kind.source, reply=reply)
+    check_body(endpoint, delivery)
     secret = rules.credentials(config) if rules.credentials is not None else ()
     headers, query = stored(delivery, secret, runtime.secrets.redact_text)
     event = Event(
@@ -80,6 +81,15 @@ async def receive(runtime: Runtime, endpoint: Endpoint, delivery: Delivery) -> R
         duplicate=recorded.duplicate,
         reply=rules.answer(delivery, config) if rules.answer is not None else None,
     )
+
+
+def check_body(endpoint: Endpoint, delivery: Delivery) -> None:
+    """BadRequest unless the body fits the `body_schema` of who listens there."""
+    if endpoint.check_body is None:
+        return
+    problems = endpoint.check_body(parse_body(delivery.header("content-type"), delivery.body))
+    if problems:
+        raise BadRequest(f"the body does not fit: {'; '.join(problems)}")
 
 
 def stored(

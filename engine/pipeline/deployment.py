@@ -7,8 +7,9 @@ import msgspec
 
 from engine.core.catalog import Catalog, TriggerKind, TriggerType
 from engine.pipeline.expression import ExpressionError, reveal
+from engine.pipeline.inputs import make_validator
 from engine.pipeline.report import Problem
-from engine.pipeline.spec import Pipeline, Trigger
+from engine.pipeline.spec import Pipeline, Trigger, Validator
 
 OWN = frozenset({"path", "events", "max_body"})  # what triggers on one path may have for themselves
 
@@ -29,6 +30,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     methods: tuple[str, ...]
     max_body: int
     bindings: tuple[Binding, ...]
+    check_body: Validator | None = None  # of `body_schema`
 
 
 class Deployment(msgspec.Struct):
@@ -105,6 +107,7 @@ def _endpoints(bindings: Sequence[Binding], problems: list[Problem]) -> tuple[En
                 methods=tuple(method.upper() for method in first.config.methods),
                 max_body=_most([int(binding.config.max_body) for binding in agreed]),
                 bindings=agreed,
+                check_body=_body_check(first.config),
             )
         )
     return tuple(sorted(endpoints, key=lambda endpoint: [part.startswith("{") for part in endpoint.path.split("/")]))
@@ -134,6 +137,9 @@ def _bind(
     type_ = catalog.triggers.get(trigger.uses)
     if type_ is None:
         return problem("E113", f"there is no trigger type `{trigger.uses}`")
+    if _names_secret(trigger.with_.value):
+        message = "`secret_ref` is not executed by this version yet"
+        return problem("E120", message, "`hookwright check` and `hookwright test` know it; until then write `secret`")
     try:
         plain = reveal(trigger.with_.render({"env": env}), lookup)
         config = msgspec.convert(plain or {}, type_.config, strict=True)
@@ -150,6 +156,18 @@ def _bind(
     except Exception as error:  # noqa: BLE001 - a plugin's own check may raise anything; the others must go on
         return problem("E115", f"{trigger.uses} failed: {type(error).__name__}: {error}")
     return Binding(pipeline, trigger, type_, config)
+
+
+def _names_secret(with_: Any) -> bool:
+    """Whether the secret is to be looked up for each delivery."""
+    auth = with_.get("auth") if isinstance(with_, dict) else None
+    settings = auth.get("hmac") if isinstance(auth, dict) else None
+    return isinstance(settings, dict) and "secret_ref" in settings
+
+
+def _body_check(config: Any) -> Validator | None:
+    schema = getattr(config, "body_schema", None)
+    return make_validator(schema) if schema is not None else None
 
 
 def _most(limits: list[int]) -> int:

@@ -12,6 +12,7 @@ from engine.pipeline.expression import ExpressionError
 from engine.pipeline.spec import Pipeline
 
 MAX_PROBLEMS = 20
+RUN_FINISHED = "run.finished"  # the trigger type and the type of its events
 
 
 class InvalidInputs(BadRequest):
@@ -31,7 +32,7 @@ def match(binding: Binding, event_type: str, scope: Mapping[str, Any]) -> tuple[
 
     if not pipeline.enabled:
         return no("disabled")
-    if not _wants(binding, event_type):
+    if not _wants(binding, event_type, scope):
         return no("event_type", type=event_type, wanted=_wanted(binding))
     condition = trigger.condition
     if condition is not None:
@@ -74,12 +75,28 @@ def validate_inputs(pipeline: Pipeline, values: Mapping[str, Any]) -> dict[str, 
     return complete
 
 
-def _wants(binding: Binding, event_type: str) -> bool:
+def _wants(binding: Binding, event_type: str, scope: Mapping[str, Any]) -> bool:
     if binding.type.webhook is not None:
         return binding.type.webhook.wants(event_type, binding.config)
+    if binding.type.name == RUN_FINISHED:
+        return event_type == RUN_FINISHED and _has_finished(binding.config, scope)
     if binding.type.kind == TriggerKind.EVENT:
         return fnmatchcase(event_type, str(getattr(binding.config, "type", "*")))
     return True
+
+
+def _has_finished(config: Any, scope: Mapping[str, Any]) -> bool:
+    """Whether the run of a `run.finished` event is one of those that the trigger names."""
+    body = scope["event"].get("body")
+    run = body.get("run") if isinstance(body, Mapping) else None
+    if not isinstance(run, Mapping) or run.get("outcome") not in config.outcomes:
+        return False
+    pipeline = str(run.get("pipeline", ""))
+    excluded = [name[1:] for name in config.pipelines if name.startswith("!")]
+    included = [name for name in config.pipelines if not name.startswith("!")] or ["*"]
+    return any(fnmatchcase(pipeline, name) for name in included) and not any(
+        fnmatchcase(pipeline, name) for name in excluded
+    )
 
 
 def _wanted(binding: Binding) -> Any:

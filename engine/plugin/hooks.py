@@ -21,7 +21,7 @@ def register_triggers(register: Any) -> None:
 
 @hookspec
 def register_schemes(register: Any) -> None:
-    """Call register(name, config=..., verify=..., sign=...) for each signature scheme."""
+    """Call register(name, config=..., verify=..., sign=..., short="") for each signature scheme."""
 
 
 @hookspec

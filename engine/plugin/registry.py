@@ -140,11 +140,14 @@ class Registry:
         config: type[StepConfig],
         verify: Callable[..., None],
         sign: Callable[..., dict[str, str]],
+        short: str = "",
     ) -> None:
         self._claim(plugin, "scheme", name)
         if not _plain(verify, 2) or not _plain(sign, 4):
             raise RefusedError("verify(delivery, config) and sign(body, headers, config, now) are plain functions")
-        scheme = Scheme(name=name, config=config, verify=verify, sign=sign, summary=_summary(config))
+        if short and short not in config.__struct_fields__:
+            raise RefusedError(f"`short` names a field of the config; there is no `{short}`")
+        scheme = Scheme(name=name, config=config, verify=verify, sign=sign, summary=_summary(config), short=short)
         self.catalog.schemes[name] = scheme
         add_scheme(scheme)
         self._owners["scheme", name] = plugin

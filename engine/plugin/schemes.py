@@ -49,6 +49,6 @@ def _resolve(auth: Mapping[str, Any]) -> tuple[Scheme, Any]:
         hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(scheme_names())}"
         raise ValueError(f"there is no signature scheme `{name}`: {hint}")
     try:
-        return scheme, msgspec.convert(raw, scheme.config)
+        return scheme, msgspec.convert(scheme.settings(raw), scheme.config)
     except msgspec.ValidationError as error:
         raise ValueError(f"`auth.{name}`: {error}") from None

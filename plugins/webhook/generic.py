@@ -43,6 +43,10 @@ class WebhookConfig(Receiver, frozen=True, kw_only=True):
         Meta(description="Header with the sender's id of a delivery: a repeat is answered, not run again."),
     ] = None
     type: Annotated[HeaderName | None, Meta(description="Header with the type of event; without it: `webhook`.")] = None
+    body_schema: Annotated[
+        dict[str, Any] | None,
+        Meta(description="JSON Schema of the body: a delivery that does not fit is answered 400 and starts nothing."),
+    ] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

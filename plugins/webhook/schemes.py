@@ -1,11 +1,12 @@
 """The signature schemes that a `webhook` trigger may name in `auth:`."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from engine.plugin import ConfigurationError, Delivery, Duration, StepConfig, parse_duration, signature
+from engine.plugin import BadSignature, ConfigurationError, Delivery, Duration, StepConfig, parse_duration, signature
 from plugins.webhook.receiver import Secrets, check_secrets, secrets_of
 
 Tolerance = Annotated[Duration, Meta(description="How far a timestamp may be from our clock.")]
@@ -21,8 +22,15 @@ class HmacConfig(StepConfig, frozen=True):
           header: Linear-Signature
     """
 
-    secret: Secret
     header: Annotated[str, Meta(min_length=1, description="Header that holds the signature.", examples=["X-Signature"])]
+    secret: Annotated[Secrets | None, Meta(description="The secret, or a list of all that are in use.")] = None
+    secret_ref: Annotated[
+        str,
+        Meta(
+            description="Instead of `secret`: the secret's name, with {names} of the path, looked up each time.",
+            examples=["tenants/{tenant}/webhook"],
+        ),
+    ] = ""
     algorithm: Annotated[Literal["sha1", "sha256", "sha384", "sha512"], Meta(description="Hash of the HMAC.")] = (
         "sha256"
     )
@@ -37,7 +45,10 @@ class HmacConfig(StepConfig, frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_secrets(self.secret)
+        if (self.secret is None) == (not self.secret_ref):
+            raise ValueError("hmac needs one of `secret` and `secret_ref`")
+        if self.secret is not None:
+            check_secrets(self.secret)
         if "{body}" not in self.signed:
             raise ValueError("`signed` needs {body}: else anybody could change the body")
         for hole, header in (("timestamp", "timestamp_header"), ("id", "id_header")):
@@ -65,8 +76,7 @@ class BearerConfig(StepConfig, frozen=True):
     """A token in the Authorization header.
 
     Example:
-        bearer:
-          token: ${{ secrets.PARTNER_TOKEN }}
+        bearer: ${{ secrets.PARTNER_TOKEN }}
     """
 
     token: Annotated[Secrets, Meta(description="The token, or a list of all that are in use.")]
@@ -81,15 +91,18 @@ class BasicConfig(StepConfig, frozen=True):
 
     Example:
         basic:
-          username: shop
+          user: shop
           password: ${{ secrets.SHOP_PASSWORD }}
     """
 
-    username: Annotated[str, Meta(description="User name; without a colon.", pattern="^[^:]*$")]
     password: Annotated[Secrets, Meta(description="The password, or a list of all that are in use.")]
+    user: Annotated[str, Meta(description="User name; without a colon.", pattern="^[^:]*$")] = ""
+    username: Annotated[str, Meta(description="The same as `user`.", pattern="^[^:]*$")] = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if bool(self.user) == bool(self.username):
+            raise ValueError("basic needs `user`")
         check_secrets(self.password, "password")
 
 
@@ -113,20 +126,20 @@ class TokenConfig(StepConfig, frozen=True):
 def register_all(register: Any) -> None:
     """Every scheme of this module."""
     register("hmac", config=HmacConfig, verify=verify_hmac, sign=sign_hmac)
-    register("standard", config=StandardConfig, verify=verify_standard, sign=sign_standard)
-    register("bearer", config=BearerConfig, verify=verify_bearer, sign=sign_bearer)
+    register("standard", config=StandardConfig, verify=verify_standard, sign=sign_standard, short="secret")
+    register("bearer", config=BearerConfig, verify=verify_bearer, sign=sign_bearer, short="token")
     register("basic", config=BasicConfig, verify=verify_basic, sign=sign_basic)
     register("token", config=TokenConfig, verify=verify_token, sign=sign_token)
 
 
 def verify_hmac(delivery: Delivery, config: HmacConfig) -> None:
     """Raise BadSignature unless the HMAC is right."""
-    signature.verify_hmac(delivery, _rule(config), secrets_of(config.secret))
+    signature.verify_hmac(delivery, _rule(config), _secrets(config))
 
 
 def sign_hmac(body: bytes, headers: dict[str, str], config: HmacConfig, now: float) -> dict[str, str]:
     """Headers with a right HMAC."""
-    return signature.sign_hmac(body, headers, _rule(config), secrets_of(config.secret)[0], now)
+    return signature.sign_hmac(body, headers, _rule(config), _secrets(config)[0], now)
 
 
 def verify_standard(delivery: Delivery, config: StandardConfig) -> None:
@@ -151,12 +164,12 @@ def sign_bearer(_body: bytes, _headers: dict[str, str], config: BearerConfig, _n
 
 def verify_basic(delivery: Delivery, config: BasicConfig) -> None:
     """Raise BadSignature unless user name and password are right."""
-    signature.verify_basic(delivery, config.username, secrets_of(config.password))
+    signature.verify_basic(delivery, config.user or config.username, secrets_of(config.password))
 
 
 def sign_basic(_body: bytes, _headers: dict[str, str], config: BasicConfig, _now: float) -> dict[str, str]:
     """The Authorization header."""
-    return signature.sign_basic(config.username, secrets_of(config.password)[0])
+    return signature.sign_basic(config.user or config.username, secrets_of(config.password)[0])
 
 
 def verify_token(delivery: Delivery, config: TokenConfig) -> None:
@@ -176,6 +189,12 @@ def check_standard(secret: str | list[str]) -> None:
         signature.standard_keys(tuple(secrets_of(secret)))
     except ConfigurationError as error:
         raise ValueError(f"`secret`: {error}") from None
+
+
+def _secrets(config: HmacConfig) -> Sequence[str]:
+    if config.secret is None:
+        raise BadSignature("`secret_ref` is not looked up by this version")
+    return secrets_of(config.secret)
 
 
 def _rule(config: HmacConfig) -> signature.HmacRule:

@@ -11,7 +11,6 @@ from tests.language import plugin
 
 ROOT = Path(__file__).parent  # a repository: project.yaml, pipelines/, tests/, prompts/, mail/
 FILES = sorted((ROOT / "pipelines").glob("*.yaml"))
-SCHEMES = {"basic": plugin.BasicUserConfig, "hmac": plugin.HmacReferenceConfig}
 
 
 @cache
@@ -22,10 +21,4 @@ def make_catalog() -> Catalog:
     for name, (config, result) in plugin.REPLACED.items():
         real = steps[name]
         steps[name] = msgspec.structs.replace(real, config=config, result=result or real.result)
-    schemes = {
-        name: msgspec.structs.replace(scheme, config=SCHEMES.get(name, scheme.config))
-        for name, scheme in installed.schemes.items()
-    }
-    webhook = msgspec.structs.replace(installed.triggers["webhook"], config=plugin.OpenWebhookConfig)
-    triggers = {**installed.triggers, "webhook": webhook}
-    return msgspec.structs.replace(installed, steps=steps, triggers=triggers, schemes=schemes)
+    return msgspec.structs.replace(installed, steps=steps)

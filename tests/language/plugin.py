@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from engine.plugin import Duration, SecretText, StepConfig, StepContext, TriggerKind, hookimpl
+from engine.plugin import Duration, SecretText, StepConfig, StepContext, hookimpl
 from plugins.notify.slack import SlackConfig
 from plugins.store import QueryConfig as StoreQueryConfig
-from plugins.webhook.receiver import Receiver
 
 Code = Annotated[str, Meta(extra={"template": "literal"})]
 
@@ -209,15 +208,6 @@ class Started(Struct, frozen=True):
     run_id: Annotated[str, Meta(description="Its id.")]
 
 
-class FinishedConfig(StepConfig, frozen=True):
-    """Start when a run has ended."""
-
-    pipelines: Annotated[list[str], Meta(description="Globs; `!` excludes.")] = field(default_factory=lambda: ["*"])
-    outcomes: Annotated[list[Literal["succeeded", "failed", "cancelled"]], Meta(description="How it ended.")] = field(
-        default_factory=lambda: ["failed"]
-    )
-
-
 class Button(StepConfig, frozen=True):
     """A button below a message."""
 
@@ -239,29 +229,6 @@ class Items(Struct, frozen=True):
     """Documents that were found."""
 
     items: Annotated[list[dict[str, Any]], Meta(description="The documents.")]
-
-
-class BasicUserConfig(StepConfig, frozen=True):
-    """User name and password."""
-
-    user: Annotated[str, Meta(description="User name.")]
-    password: Annotated[SecretText, Meta(description="Password.")]
-
-
-class HmacReferenceConfig(StepConfig, frozen=True):
-    """An HMAC of the body in a header; the secret may be looked up for each request."""
-
-    header: Annotated[str, Meta(description="Header that holds the signature.")]
-    secret: Annotated[SecretText | None, Meta(description="The secret.")] = None
-    secret_ref: Annotated[str | None, Meta(description="Name of the secret, with `{params}` of the path.")] = None
-    algorithm: Annotated[Literal["sha1", "sha256", "sha512"], Meta(description="Hash of the HMAC.")] = "sha256"
-
-
-class OpenWebhookConfig(Receiver, frozen=True, kw_only=True):
-    """Receive deliveries of any sender."""
-
-    auth: Annotated[dict[str, Any] | str, Meta(description="How the sender proves who it is.", extra={"secret": True})]
-    body_schema: Annotated[dict[str, Any] | None, Meta(description="JSON Schema of the body.")] = None
 
 
 async def declared(config: Any, context: StepContext) -> Any:
@@ -299,8 +266,3 @@ def register_steps(register: Any) -> None:
     for name, (config, effect, result) in STEPS.items():
         register(name, declared, config=config, effect=effect, result=result)
     register("text.chunk", chunk, config=ChunkConfig, effect="pure", result=Chunks)
-
-
-@hookimpl
-def register_triggers(register: Any) -> None:
-    register("run.finished", config=FinishedConfig, kind=TriggerKind.EVENT, source="engine")

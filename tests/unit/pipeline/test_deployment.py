@@ -1,13 +1,18 @@
 """Binding triggers: secrets, paths, and what is left out."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import pytest
 
 from engine.core.catalog import Catalog
+from engine.core.event import Delivery
+from engine.errors import BadRequest
+from engine.flow.receive import check_body
 from engine.pipeline.check import check_text
 from engine.pipeline.deployment import Deployment, deploy
 from engine.pipeline.spec import Pipeline
+from engine.plugin.host import load_catalog
 
 SECRETS = {"A": "a-secret", "B": "b-secret"}
 
@@ -144,3 +149,35 @@ def test_a_trigger_type_that_is_gone_is_a_problem(catalog: Catalog) -> None:
     known = pipeline(catalog, make("a", "{uses: webhook, with: {path: x}}"))
     found = deploy([known], Catalog(), secrets=SECRETS.get, env={})
     assert [problem.code for problem in found.problems] == ["E113"]
+
+
+def test_a_body_schema_is_checked_before_there_is_a_run() -> None:
+    """What does not fit is told in so many words; without a schema anything is welcome."""
+    schema = "{type: object, required: [text], properties: {text: {type: string, maxLength: 3}}}"
+    text = f"id: a\ntriggers: [{{uses: webhook, with: {{path: x, auth: none, body_schema: {schema}}}}}]\n"
+    report = check_text(text + "steps: [{uses: value}]", load_catalog().catalog)
+    (found,) = deploy(report.pipelines, load_catalog().catalog, secrets={}.get, env={}).endpoints
+
+    def send(body: bytes) -> str:
+        try:
+            check_body(found, Delivery("POST", "x", "", {"content-type": "application/json"}, body, datetime.now(UTC)))
+        except BadRequest as error:
+            return str(error)
+        return "fits"
+
+    assert send(b'{"text": "abc"}') == "fits"
+    assert send(b'{"text": "abcd"}') == "the body does not fit: text: 'abcd' is too long"
+    assert send(b"not json") == "the body does not fit: 'not json' is not of type 'object'"
+
+
+def test_a_secret_that_is_looked_up_each_time_is_not_in_force_yet() -> None:
+    """It is checked, and refused with a word why."""
+    auth = "{hmac: {secret_ref: 'tenants/{tenant}/webhook', header: X-Sig}}"
+    text = (
+        f"id: a\ntriggers: [{{uses: webhook, with: {{path: 'in/{{tenant}}', auth: {auth}}}}}]\nsteps: [{{uses: value}}]"
+    )
+    report = check_text(text, load_catalog().catalog)
+    assert not report.problems
+    found = deploy(report.pipelines, load_catalog().catalog, secrets={}.get, env={})
+    assert [problem.code for problem in found.problems] == ["E120"]
+    assert not found.endpoints

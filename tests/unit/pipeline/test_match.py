@@ -10,6 +10,7 @@ from engine.pipeline.check import check_text
 from engine.pipeline.deployment import Binding, deploy
 from engine.pipeline.match import InvalidInputs, match, validate_inputs
 from engine.pipeline.spec import Pipeline
+from engine.plugin.host import load_catalog
 
 TEXT = """
 id: p
@@ -160,3 +161,27 @@ def test_a_pattern_of_an_author_is_linear_for_every_sender(catalog: Catalog) -> 
         validate_inputs(pipeline, {"x": "a" * 50_000 + "!", "y": 1})
     with pytest.raises(InvalidInputs, match="nested too deeply"):
         validate_inputs(pipeline, {"x": "a", "y": 5})
+
+
+@pytest.mark.parametrize(
+    ("settings", "run", "matched"),
+    [
+        ("{}", {"pipeline": "a", "outcome": "succeeded"}, True),
+        ("{outcomes: [failed]}", {"pipeline": "a", "outcome": "succeeded"}, False),
+        ("{pipelines: ['*', '!on-*'], outcomes: [failed]}", {"pipeline": "orders", "outcome": "failed"}, True),
+        ("{pipelines: ['*', '!on-*'], outcomes: [failed]}", {"pipeline": "on-failure", "outcome": "failed"}, False),
+        ("{pipelines: ['!on-*']}", {"pipeline": "orders", "outcome": "failed"}, True),
+        ("{pipelines: [billing]}", {"pipeline": "orders", "outcome": "failed"}, False),
+        ("{}", None, False),
+    ],
+)
+def test_runs_that_have_ended(settings: str, run: dict[str, str] | None, matched: bool) -> None:
+    """By their pipeline and how they ended; `!` excludes."""
+    catalog = load_catalog().catalog
+    report = check_text(
+        f"id: p\ntriggers: [{{uses: run.finished, with: {settings}}}]\nsteps: [{{uses: value}}]", catalog
+    )
+    (binding,) = deploy(report.pipelines, catalog, secrets={}.get, env={}).events
+    decision, _ = match(binding, "run.finished", {"event": {"body": {"run": run}}, "env": {}})
+    assert decision.matched is matched
+    assert not match(binding, "order.paid", {"event": {"body": {"run": run}}, "env": {}})[0].matched

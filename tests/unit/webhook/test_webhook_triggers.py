@@ -190,6 +190,9 @@ AUTHS: list[dict[str, Any]] = [
               "timestamp_header": "X-Time", "id_header": "X-Id", "algorithm": "sha512", "encoding": "base64url"}},
     {"standard": {"secret": SECRET}},
     {"bearer": {"token": "tok"}},
+    {"bearer": "tok"},
+    {"standard": "plain secret of the sender"},
+    {"basic": {"user": "ada", "password": "pw"}},
     {"basic": {"username": "ada", "password": "pw"}},
     {"token": {"header": "X-Api-Key", "secret": "k"}},
 ]  # fmt: skip
@@ -263,6 +266,9 @@ def test_where_the_webhook_trigger_finds_id_and_type() -> None:
         ({"auth": {"hmac": {"secret": "x", "header": "X", "algorithm": "md5"}}}, "md5"),
         ({"auth": {"standard": {"secret": "whsec_?"}}}, "base64"),
         ({"auth": {"bearer": {"token": ""}}}, "`token` is empty"),
+        ({"auth": {"bearer": ""}}, "`token` is empty"),
+        ({"auth": {"basic": {"password": "x"}}}, "basic needs `user`"),
+        ({"auth": {"hmac": {"header": "x"}}}, "hmac needs one of `secret` and `secret_ref`"),
         ({"auth": {"basic": {"username": "a:b", "password": "x"}}}, "username"),
     ],
 )
@@ -282,7 +288,7 @@ def test_what_is_configured_is_tidied_up() -> None:
     assert (config.path, config.methods, config.max_body) == ("orders/{shop}", ["POST", "PUT"], 2_000_000)
 
 
-@pytest.mark.parametrize("name", [name for name in CATALOG.triggers if name not in ("schedule", "event")])
+@pytest.mark.parametrize("name", [name for name, kind in CATALOG.triggers.items() if kind.webhook])
 def test_every_receiver_has_what_the_engine_reads(name: str) -> None:
     """path, methods, max_body; a summary; descriptions on all fields; a schema for editors."""
     kind = CATALOG.triggers[name]
