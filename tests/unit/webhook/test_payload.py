@@ -9,7 +9,7 @@ import pytest
 
 from plugins.webhook.github import SAMPLES
 from plugins.webhook.github import sample as github_sample
-from plugins.webhook.payloads import github_payload, slack_payload, stripe_payload
+from plugins.webhook.payload import github_payload, slack_payload, stripe_payload
 from plugins.webhook.stripe import SAMPLES as STRIPE_SAMPLES
 from plugins.webhook.stripe import sample as stripe_sample
 

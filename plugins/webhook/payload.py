@@ -1,8 +1,8 @@
 """What senders put into their payloads: field names and kinds, for the checker and the editor.
 
 The tables in payloads/ are compact: `"string?"` may be null, `"@user"` is a definition, `["integer"]` a list and
-`["integer", "?"]` one that may be null, `{"*": kind}` a map with any keys, `{"?": true, ...}` an object that may be null.
-Senders add fields when they like, so every object is open.
+`["integer", "?"]` one that may be null, `{"*": kind}` a map with any keys, `{"?": true, ...}` an object that may be
+null. Senders add fields when they like, so every object is open.
 """
 
 import functools
