@@ -26,7 +26,10 @@ ROOTS = ("event", "inputs", "vars", "env", "run", "steps", "secrets", "error", "
 LATER_ROOTS = ("events", "outputs", "incoming", "approval", "item", "index")  # of keys that are not supported yet
 EVENT = dict.fromkeys(("id", "source", "type", "time", "headers", "query", "path_params", "body"))
 RUN = dict.fromkeys(
-    ("id", "url", "pipeline", "version", "started_at", "scheduled_at", "trigger", "labels", "replay_of", "outcome")
+    (
+        *("id", "url", "pipeline", "version", "started_at", "scheduled_at", "trigger", "labels", "parent"),
+        *("replay_of", "outcome", "compensated"),
+    )
 )
 ERROR = dict.fromkeys(("type", "message", "step", "attempt", "data"))
 STEP = ("output", "status", "error", "cached", "attempts", "started_at", "finished_at")
@@ -46,6 +49,7 @@ class StepView(msgspec.Struct, frozen=True):
 
     output: Shape = None
     doubt: str = ""
+    callee: str = ""  # id of the pipeline that it calls, if its output is that pipeline's outputs
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -54,7 +58,9 @@ class Names(msgspec.Struct, frozen=True):
     roots: tuple[str, ...]
     env: frozenset[str] = frozenset()
     event: bool = True  # whether a trigger delivers one
+    absent: Mapping[str, str] = {}  # roots that are not here although one could expect them, and why
     outcome: bool = False  # whether the run's outcome is known
+    compensated: bool = False  # whether `run.compensated` is known
     inputs: Mapping[str, Shape] = {}
     vars: Mapping[str, Shape] = {}
     later_vars: frozenset[str] = frozenset()
@@ -154,6 +160,10 @@ def _check(reference: Reference, names: Names) -> Iterator[Finding]:
     if name in names.locals:
         yield from _fields(reference, names.locals[name], 0)
         return
+    if name in names.absent:
+        message = f"`{name}` is not available here: {names.absent[name]}"
+        yield Finding("E206", message, root.start, reference.node.end)
+        return
     if name not in names.roots:
         yield _unknown_root(reference, names)
         return
@@ -166,6 +176,10 @@ def _check(reference: Reference, names: Names) -> Iterator[Finding]:
     elif name == "run":
         if fields and fields[0][0] == "outcome" and not names.outcome:
             yield Finding("E206", "`run.outcome` is only known in `finally`", root.start, fields[0][2])
+            return
+        if fields and fields[0][0] == "compensated" and not names.compensated:
+            message = "`run.compensated` is only known in the pipeline's `on_error` and in `finally`"
+            yield Finding("E206", message, root.start, fields[0][2])
             return
         yield from _fields(reference, RUN, 0)
     elif name == "error":
@@ -262,6 +276,12 @@ def _step(reference: Reference, names: Names) -> Iterator[Finding]:
     if view.doubt and not reference.guarded and name not in names.guard:
         help = f"add `?? <fallback>`, or test `steps.{name}.status == 'succeeded'` first"
         yield Finding("W301", f"step `{name}` {view.doubt}", start, node.end, help)
+    if view.callee and view.output is not None and len(reference.fields) > 2:
+        wanted, begin, finish = reference.fields[2]
+        if wanted not in view.output:
+            help = did_you_mean(wanted, view.output, f"it has: {', '.join(view.output) or 'none'}")
+            yield Finding("E403", f"pipeline `{view.callee}` has no output `{wanted}`", begin, finish, help)
+            return
     yield from _fields(reference, view.output, 2)
 
 
