@@ -10,9 +10,11 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.14 python; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; done)
 JOBS ?= 2
+EDITOR_TOOLS := $(VENV)/editor
+YAML_SERVER := yaml-language-server@1.25.0
 ARGS ?=
 
-.PHONY: help setup up test check format bench docs pictures clean constraints
+.PHONY: help setup up test check editor format bench docs pictures clean constraints
 
 help: ## this list
 	@echo 'Hookwright: webhooks in, pipelines run. `make up` is all it takes.'; echo
@@ -52,6 +54,12 @@ check: $(STAMP) ## lint, formatting, types, layers, docs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/docs
+
+editor: $(STAMP) ## the schemas in the YAML language server (needs node and npm)
+	@command -v npm >/dev/null || { echo 'This needs node and npm.' >&2; exit 1; }
+	@npm install --silent --no-fund --no-audit --prefix $(EDITOR_TOOLS) $(YAML_SERVER)
+	@YAML_LANGUAGE_SERVER=$(EDITOR_TOOLS)/node_modules/.bin/yaml-language-server \
+		$(BIN)/python -m pytest -q tests/integration/editor
 
 format: $(STAMP) ## put the code in shape
 	@$(BIN)/ruff check --fix .
