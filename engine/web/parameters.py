@@ -5,14 +5,14 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar.di import NamedDependency
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import PathParameter, QueryParameter, SkipValidation
 from msgspec import Meta
 
 from engine.core.run import RunStatus
 from engine.runtime import Runtime
 from engine.web.problems import InvalidParameter
 
-WithRuntime = NamedDependency[Runtime]  # what every handler works with
+WithRuntime = NamedDependency[SkipValidation[Runtime]]  # what every handler works with
 NO_NUL = r"^[^\x00]*$"
 PAGE, LONGEST_PAGE = 50, 200
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)

@@ -7,13 +7,16 @@ import msgspec
 from litestar import Response, get, post
 from litestar.params import URLEncodedBody
 from litestar.response import Redirect
+from markupsafe import Markup
 
 from engine.flow.start import start_run
+from engine.pipeline.graph import make_graph
+from engine.pipeline.graph_svg import render_svg
 from engine.pipeline.match import InvalidInputs
 from engine.pipeline.spec import Pipeline
 from engine.runtime import Runtime
 from engine.store.rows import RunFilter
-from engine.web.api.pipelines import find_pipeline, pipeline_model, source_text, step_view
+from engine.web.api.pipelines import find_pipeline, pipeline_model, source_text
 from engine.web.dashboard.form import make_fields, read_fields
 from engine.web.dashboard.pages import page
 from engine.web.dashboard.rows import run_lines
@@ -84,7 +87,7 @@ async def _show(
         status=422 if wrong else 200,
         page="pipelines",
         item=pipeline_model(runtime, pipeline),
-        steps=[step_view(step) for step in pipeline.steps],
+        picture=_picture(pipeline),
         problems=problems,
         fields=make_fields(pipeline.inputs, typed=typed, wrong=wrong),
         refused=elsewhere,
@@ -92,6 +95,12 @@ async def _show(
         runs=run_lines(runs.items),
         lines=source_text(pipeline).splitlines(),
     )
+
+
+def _picture(pipeline: Pipeline) -> Markup:
+    """The structure; a click on a step leads to its line of the source."""
+    svg = render_svg(make_graph(pipeline), standalone=False, link=lambda block: f"#L{block.line}")
+    return Markup(svg)  # noqa: S704 - render_svg escapes every text
 
 
 def _curl(runtime: Runtime, pipeline: Pipeline) -> str:
