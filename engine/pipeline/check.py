@@ -1,55 +1,67 @@
 """Check pipeline files: everything that can be wrong is found here, in all files at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from engine.core.catalog import Catalog
-from engine.pipeline.check_expressions import Desk
-from engine.pipeline.check_pipeline import read_pipeline
-from engine.pipeline.check_repository import check_repository
-from engine.pipeline.loader import YamlError, decode, load_yaml, read_file
-from engine.pipeline.project import load_project, yaml_problem
+from engine.pipeline.calls import called_ids
+from engine.pipeline.check_repository import Unit, check_repository, read_units
+from engine.pipeline.check_secrets import missing_secrets
+from engine.pipeline.defaults import Defaults, read_entries
+from engine.pipeline.loader import YamlError, decode, load_yaml
+from engine.pipeline.marks import Marks
+from engine.pipeline.project import Project, load_project, yaml_problem
 from engine.pipeline.report import PipelineError, Problem, Report, format_problem
 from engine.pipeline.source import Files, Source
 from engine.pipeline.spec import Pipeline
 
-__all__ = ["PipelineError", "Problem", "Report", "check_files", "check_text", "format_problem", "load_version"]
+__all__ = [
+    "PipelineError",
+    "Problem",
+    "Report",
+    "check_files",
+    "check_text",
+    "format_problem",
+    "load_version",
+    "missing_secrets",
+]
 
-INSTALLATION = frozenset({"E105", "E106", "E107", "E113", "E114", "E115", "E304"})  # a matter of the plugins installed
+# What depends on the plugins installed, and on what was deployed together with a version.
+INSTALLATION = frozenset({"E105", "E106", "E107", "E113", "E114", "E115", "E304"})
 
 
-def check_files(paths: Iterable[Path], catalog: Catalog, *, root: Path) -> Report:
+def check_files(
+    paths: Iterable[Path], catalog: Catalog, *, root: Path, overlay: Mapping[Path, str | bytes] | None = None
+) -> Report:
     """Check pipeline files. root: the repository, which holds project.yaml and what file() reads.
 
-    A file with an error yields problems and no pipeline; the others are not affected.
+    A file with an error yields problems and no pipeline; the others are not affected, unless they call it. Pipelines
+    that are called and not among the files are looked for beside them and in `pipelines/` of the root.
+    overlay: what stands in files instead of what the disk has; an editor's unsaved texts.
     """
-    project = load_project(root)
-    problems = list(project.problems)
-    sources: list[Source] = []
-    pipelines: list[Pipeline] = []
-    for path in sorted(set(paths)):
-        file = _name(path, root)
+    project = load_project(root, catalog)
+    chosen = sorted(set(paths))
+    problems: list[Problem] = []
+    units: list[Unit] = []
+    for path in chosen:
         try:
-            text = read_file(path)
+            units.append(_load(path, root, project, overlay or {}))
         except OSError as error:
-            problems.append(Problem("E005", "error", f"cannot be read: {error.strerror}", file))
-            continue
-        try:
-            source, pipeline = _check(text, file, catalog, Files(root), project.env)
+            problems.append(Problem("E005", "error", f"cannot be read: {error.strerror}", _name(path, root)))
         except YamlError as error:
-            problems.append(yaml_problem(file, error))
-            continue
-        sources.append(source)
-        if pipeline is not None:
-            pipelines.append(pipeline)
-    check_repository(sources, catalog)
-    good = {source.file for source in sources if not source.broken}
-    for source in sources:
-        problems += sorted(source.problems, key=lambda problem: (problem.line, problem.column))
-    return Report(pipelines=[item for item in pipelines if item.file in good], problems=problems)
+            problems.append(yaml_problem(_name(path, root), error))
+    units += _called(units, chosen, root, project, overlay or {})
+    read_units(units, catalog)
+    check_repository(units, catalog)
+    shown = [unit for unit in units if not unit.hidden]
+    pipelines = [unit.pipeline for unit in shown if unit.pipeline is not None and not unit.source.broken]
+    found = [*_sorted(project.problems), *problems]
+    for unit in shown:
+        found += _sorted(unit.source.problems)
+    return Report(pipelines=list(pipelines), problems=found)
 
 
 def check_text(
@@ -59,46 +71,107 @@ def check_text(
     file: str = "pipeline.yaml",
     root: Path | None = None,
     env: Iterable[str] = (),
+    project: Project | None = None,
+    callees: Iterable[Pipeline] | None = None,
 ) -> Report:
-    """Check one pipeline that is not in a file. root: where file() reads; None: nowhere."""
+    """Check one pipeline that is not in a file. root: where file() reads; None: nowhere.
+
+    callees: the pipelines that it may call; None: they are not known, and calls are not checked.
+    """
+    project = project or Project()
     try:
-        source, pipeline = _check(text, file, catalog, Files(root), frozenset(env))
+        source, decoded = _source(text, file)
     except YamlError as error:
         return Report(pipelines=[], problems=[yaml_problem(file, error)])
-    problems = sorted(source.problems, key=lambda problem: (problem.line, problem.column))
-    return Report(pipelines=[pipeline] if pipeline is not None and not source.broken else [], problems=problems)
+    unit = Unit(source, decoded, Files(root), project.env | set(env), project.queues, project.defaults)
+    read_units([unit], catalog, known=callees, closed=callees is not None)
+    if callees is not None:
+        check_repository([unit], catalog)
+    good = unit.pipeline is not None and not source.broken
+    before = project.problems if source.spoiled else ()
+    return Report(pipelines=[unit.pipeline] if good else [], problems=[*before, *_sorted(source.problems)])
 
 
 def load_version(source: bytes, catalog: Catalog) -> Pipeline:
-    """The pipeline of a stored version, without touching the disk. PipelineError if it cannot be read any more.
+    """The pipeline of a stored version and those that it calls, without touching the disk.
 
-    What depends on the installed plugins is not an error here: a run finds that out at the step in question.
+    PipelineError if it cannot be read any more. What depends on the installed plugins is not an error here: a run
+    finds that out at the step in question.
     """
     stored: dict[str, Any] = msgspec.json.decode(source)
-    file = stored["file"]
-    try:
-        checked, pipeline = _check(
-            stored["yaml"], file, catalog, Files(None, stored["files"]), frozenset(stored["env"])
-        )
-    except YamlError as error:
-        raise PipelineError([yaml_problem(file, error)]) from None
-    fatal = [item for item in checked.problems if item.severity == "error" and item.code not in INSTALLATION]
+    units: list[Unit] = []
+    for item in (stored, *stored.get("called", {}).values()):
+        try:
+            loaded, text = _source(item["yaml"], item["file"])
+        except YamlError as error:
+            raise PipelineError([yaml_problem(item["file"], error)]) from None
+        files, defaults = Files(None, item["files"]), _stored_defaults(item.get("defaults"))
+        units.append(Unit(loaded, text, files, frozenset(item["env"]), defaults=defaults))
+    read_units(units, catalog)
+    problems = [problem for unit in units for problem in unit.source.problems]
+    fatal = [item for item in problems if item.severity == "error" and item.code not in INSTALLATION]
+    pipeline = units[0].pipeline
     if fatal or pipeline is None:
-        raise PipelineError(fatal or checked.problems)
+        raise PipelineError(fatal or problems)
     return pipeline
 
 
-def _check(
-    text: str | bytes, file: str, catalog: Catalog, files: Files, env: frozenset[str]
-) -> tuple[Source, Pipeline | None]:
-    data, marks = load_yaml(text, file)
-    source = Source(file, data, marks)
-    desk = Desk(source=source, catalog=catalog, files=files, env=env)
-    try:
-        return source, read_pipeline(desk, decode(text))
-    except RecursionError:
-        source.error("E003", (), "nested too deeply")
-        return source, None
+def _source(text: str | bytes, file: str) -> tuple[Source, str]:
+    decoded = decode(text)
+    data, marks = load_yaml(decoded, file)
+    return Source(file, data, marks), decoded
+
+
+def _load(path: Path, root: Path, project: Project, overlay: Mapping[Path, str | bytes]) -> Unit:
+    text = overlay[path] if path in overlay else path.read_bytes()
+    source, decoded = _source(text, _name(path, root))
+    return Unit(source, decoded, Files(root), project.env, project.queues, project.defaults)
+
+
+def _called(
+    units: list[Unit], chosen: list[Path], root: Path, project: Project, overlay: Mapping[Path, str | bytes]
+) -> list[Unit]:
+    """The files of pipelines that are called and not among those that are checked."""
+    known = {unit.id for unit in units}
+    missing = {name for unit in units for name in called_ids(unit.source.data)} - known
+    if not missing:
+        return []
+    around: dict[str | None, Unit] = {}
+    for path in _neighbours(chosen, root):
+        try:
+            unit = _load(path, root, project, overlay)
+        except (OSError, YamlError):
+            continue
+        around.setdefault(unit.id, unit)
+    found: list[Unit] = []
+    while missing:
+        unit_or_none = around.get(missing.pop())
+        if unit_or_none is not None and unit_or_none.id not in known:
+            unit_or_none.hidden = True
+            found.append(unit_or_none)
+            known.add(unit_or_none.id)
+            missing |= called_ids(unit_or_none.source.data) - known
+    return found
+
+
+def _neighbours(chosen: list[Path], root: Path) -> Iterator[Path]:
+    seen = {path.resolve() for path in chosen}
+    folders = [*dict.fromkeys(path.parent for path in chosen)]
+    patterns = [(folder, "*.y*ml") for folder in folders] + [(root / "pipelines", "**/*.y*ml")]
+    for folder, pattern in patterns:
+        for path in sorted(folder.glob(pattern)):
+            if path.suffix in (".yaml", ".yml") and (resolved := path.resolve()) not in seen:
+                seen.add(resolved)
+                yield path
+
+
+def _stored_defaults(value: Any) -> Defaults:
+    source = Source("project.yaml", None, Marks("", {}))
+    return read_entries(source, ("defaults",), value, project=True)
+
+
+def _sorted(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
 def _name(path: Path, root: Path) -> str:

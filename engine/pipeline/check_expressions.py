@@ -34,6 +34,7 @@ class Desk(msgspec.Struct):
     queues: frozenset[str] = frozenset({"default"})  # those of project.yaml
     defaults: Defaults = Defaults()  # of the pipeline and of project.yaml
     called: Mapping[str, Pipeline] = {}  # the pipelines that can be pinned with this one, by id
+    outputs: Shape = None  # what was found: the outputs of this pipeline
 
     def merge(self, uses: str, item: dict[str, Any], path: Path) -> dict[str, Any]:
         """The data of the step at `path` with the `defaults` of its type. It is left as it is if there are none."""
@@ -51,6 +52,7 @@ NEVER = parse_condition("false")
 def compile_value(desk: Desk, path: Path, value: Any, names: Names) -> Template:
     """The value with its expressions compiled; what is wrong with them is noted."""
     source = desk.source
+    source.scopes[path] = names
 
     def note(error: ExpressionError) -> None:
         where = (*path, *error.path)
@@ -66,6 +68,7 @@ def compile_value(desk: Desk, path: Path, value: Any, names: Names) -> Template:
 def compile_condition(desk: Desk, path: Path, value: Any, names: Names) -> Expression:
     """A condition; `if: true` is one as well. What is wrong with it is noted."""
     source = desk.source
+    source.scopes[path] = names
     if isinstance(value, bool):
         return parse_condition("true" if value else "false")
     if not isinstance(value, str):

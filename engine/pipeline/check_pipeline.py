@@ -1,16 +1,19 @@
 """From the data of one file to a Pipeline."""
 
-import hashlib
 from typing import Any
 
 import msgspec
 
-from engine.pipeline.check_expressions import Desk, compile_value
+from engine.pipeline.calls import called_ids, find_uses
+from engine.pipeline.check_defaults import read_defaults
+from engine.pipeline.check_expressions import Desk, compile_value, shape_of
 from engine.pipeline.check_inputs import read_inputs
 from engine.pipeline.check_keys import check_keys
-from engine.pipeline.check_names import Names
+from engine.pipeline.check_limits import read_concurrency, read_rate_limit
+from engine.pipeline.check_names import Names, StepView
+from engine.pipeline.check_respond import Course
 from engine.pipeline.check_steps import STEP_ROOTS, StepReader, find_ids
-from engine.pipeline.check_triggers import delivers_event, read_triggers
+from engine.pipeline.check_triggers import event_names, find_triggers, read_answers, read_triggers
 from engine.pipeline.check_values import (
     NAME,
     PIPELINE_ID,
@@ -21,12 +24,14 @@ from engine.pipeline.check_values import (
     need_map,
     need_text,
 )
+from engine.pipeline.defaults import CALL
 from engine.pipeline.expression import Template
 from engine.pipeline.grammar_pipeline import PIPELINE
-from engine.pipeline.shapes import Shape, of_schema, of_value
-from engine.pipeline.spec import DEFAULT_RUN_TIMEOUT, Input, Pipeline
+from engine.pipeline.shapes import Shape, of_schema
+from engine.pipeline.spec import DEFAULT_RUN_TIMEOUT, Input, Pipeline, Step
+from engine.pipeline.version import Ingredients, make_source, make_version
 
-LANGUAGE = 1
+OUTPUTS_LATER = "`outputs` are evaluated when all steps are done"
 
 
 def read_pipeline(desk: Desk, text: str) -> Pipeline | None:
@@ -43,25 +48,36 @@ def read_pipeline(desk: Desk, text: str) -> Pipeline | None:
     check_keys(source, (), data, PIPELINE)
     id_ = _id(desk, data)
     inputs = read_inputs(source, data.get("inputs"))
-    names = _names(desk, data, inputs)
-    triggers = read_triggers(desk, data.get("triggers"), inputs)
+    found = find_triggers(desk, data.get("triggers"))
+    triggers = read_triggers(desk, found, inputs)
+    names = event_names(found, _names(desk, inputs))
     labels = _labels(desk, data.get("labels"), names)
-    vars_ = _vars(desk, data.get("vars"), names)
-    names = msgspec.structs.replace(names, vars={name: of_value(template.value) for name, template in vars_.items()})
+    vars_, shapes = _vars(desk, data.get("vars"), names)
+    concurrency = rate_limit = None
+    if "concurrency" in data:
+        concurrency = read_concurrency(desk, ("concurrency",), data["concurrency"], names)
+    if "rate_limit" in data:
+        rate_limit = read_rate_limit(desk, ("rate_limit",), data["rate_limit"], names)
+    names = msgspec.structs.replace(names, vars=shapes)
+    _defaults(desk, data.get("defaults"), names)
     reader = StepReader(desk, names, find_ids(data))
     if not data.get("steps"):
         source.error("E104", ("steps",) if "steps" in data else (), "a pipeline needs at least one step in `steps`")
     steps = reader.read(("steps",), data.get("steps"), "steps")
-    main = dict(reader.views)
-    outputs = _outputs(desk, data.get("outputs"), reader)
-    reader.views = {name: _maybe(view, "may not have run when this runs") for name, view in main.items()}
-    on_error = reader.read(("on_error",), data.get("on_error"), "on_error", "error")
-    reader.views = {name: _maybe(view, "may not have run when this runs") for name, view in reader.views.items()}
-    reader.names = msgspec.structs.replace(reader.names, outcome=True)
-    finally_ = reader.read(("finally",), data.get("finally"), "finally")
+    at_end = msgspec.structs.replace(reader.visible(()), roots=STEP_ROOTS, compensated=True)
+    outputs, output_shapes = _outputs(desk, data.get("outputs"), at_end)
+    desk.outputs = output_shapes
+    triggers = read_answers(desk, found, triggers, Course(at_end, tuple(step.id for step in steps), output_shapes))
+    on_error, finally_ = _afterwards(reader, data)
+    ingredients = Ingredients(
+        files=desk.files.contents,
+        env=source.env,
+        defaults=_used_defaults(desk, data),
+        called={name: desk.called[name] for name in sorted(called_ids(data)) if name in desk.called},
+    )
     return Pipeline(
         id=id_,
-        version=make_version(data, desk.files.contents, source.env),
+        version=make_version(data, ingredients),
         name=need_text(source, ("name",), data["name"], "`name`", default=id_) if "name" in data else id_,
         description=need_text(source, ("description",), data["description"], "`description`")
         if data.get("description") is not None
@@ -79,30 +95,26 @@ def read_pipeline(desk: Desk, text: str) -> Pipeline | None:
         outputs=outputs,
         timeout=_timeout(desk, data),
         file=source.file,
-        source=make_source(source.file, text, desk.files.contents, source.env),
+        source=make_source(source.file, text, ingredients),
         secrets=tuple(sorted(source.secrets)),
         files=tuple(sorted(desk.files.contents)),
         env=tuple(sorted(source.env)),
+        concurrency=concurrency,
+        rate_limit=rate_limit,
+        called=ingredients.called,
+        uses=tuple(sorted({uses for _, uses in find_uses(data) if not uses.startswith(CALL)})),
     )
 
 
-def make_version(data: Any, files: dict[str, str], env: set[str]) -> str:
-    """SHA-256 of what the pipeline means: its parsed YAML in the order of the file, the files it reads, its variables.
-
-    Comments and formatting do not count. Keys that begin with `x-` do, since anchors in them may be used elsewhere.
-    """
-    meaning = {
-        "language": LANGUAGE,
-        "pipeline": data,
-        "files": dict(sorted(files.items())),
-        "env": sorted(env),
-    }
-    return hashlib.sha256(msgspec.json.encode(meaning)).hexdigest()
-
-
-def make_source(file: str, text: str, files: dict[str, str], env: set[str]) -> bytes:
-    """What is stored as the version."""
-    return msgspec.json.encode({"file": file, "yaml": text, "files": dict(sorted(files.items())), "env": sorted(env)})
+def _afterwards(reader: StepReader, data: dict[str, Any]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """`on_error` and `finally`: what steps did is not certain there."""
+    doubt = "may not have run when this runs"
+    reader.views = {name: _maybe(view, doubt) for name, view in reader.views.items()}
+    reader.names = msgspec.structs.replace(reader.names, compensated=True)
+    on_error = reader.read(("on_error",), data.get("on_error"), "on_error", "error")
+    reader.views = {name: _maybe(view, doubt) for name, view in reader.views.items()}
+    reader.names = msgspec.structs.replace(reader.names, outcome=True)
+    return on_error, reader.read(("finally",), data.get("finally"), "finally")
 
 
 def _id(desk: Desk, data: dict[str, Any]) -> str:
@@ -112,10 +124,10 @@ def _id(desk: Desk, data: dict[str, Any]) -> str:
     return need_id(desk.source, ("id",), data["id"], "`id`", PIPELINE_ID) or ""
 
 
-def _names(desk: Desk, data: dict[str, Any], inputs: dict[str, Input]) -> Names:
+def _names(desk: Desk, inputs: dict[str, Input]) -> Names:
     shapes: dict[str, Shape] = {name: of_schema(item.schema) for name, item in inputs.items()}
-    event = delivers_event(desk, data.get("triggers"))
-    return Names(roots=("event", "inputs", "env", "run"), env=desk.env, event=event, inputs=shapes)
+    roots = ("event", "inputs", "env", "run")
+    return Names(roots=roots, env=desk.env, inputs=shapes, absent={"outputs": OUTPUTS_LATER})
 
 
 def _labels(desk: Desk, value: Any, names: Names) -> dict[str, Template]:
@@ -128,7 +140,7 @@ def _labels(desk: Desk, value: Any, names: Names) -> dict[str, Template]:
     return labels
 
 
-def _vars(desk: Desk, value: Any, names: Names) -> dict[str, Template]:
+def _vars(desk: Desk, value: Any, names: Names) -> tuple[dict[str, Template], dict[str, Shape]]:
     """Variables may use those above them."""
     found = need_map(desk.source, ("vars",), value, "`vars`")
     templates: dict[str, Template] = {}
@@ -139,20 +151,38 @@ def _vars(desk: Desk, value: Any, names: Names) -> dict[str, Template]:
             desk.source.error("E109", ("vars", name), message, key=True)
             continue
         later = frozenset(found) - known.keys()
-        templates[name] = compile_value(
-            desk, ("vars", name), item, names.adding("vars", vars=dict(known), later_vars=later)
-        )
-        known[name] = of_value(item)
-    return templates
+        place = names.adding("vars", vars=dict(known), later_vars=later)
+        templates[name] = compile_value(desk, ("vars", name), item, place)
+        known[name] = shape_of(templates[name], place)
+    return templates, known
 
 
-def _outputs(desk: Desk, value: Any, reader: StepReader) -> dict[str, Template]:
-    names = msgspec.structs.replace(reader.visible(()), roots=STEP_ROOTS)
+def _defaults(desk: Desk, value: Any, names: Names) -> None:
+    """The pipeline's own defaults, on top of those of the project."""
+    if value is None:
+        return
+    place = msgspec.structs.replace(names, roots=("env", "inputs", "vars"), locals={}, absent={})
+    desk.defaults = desk.defaults.below(read_defaults(desk, ("defaults",), value, place))
+
+
+def _used_defaults(desk: Desk, data: dict[str, Any]) -> dict[str, Any]:
+    """The project's defaults that a step or trigger of this pipeline gets, the weakest first."""
+    triggers = data.get("triggers")
+    uses = {name for _, name in find_uses(data)}
+    for item in triggers if isinstance(triggers, list) else ():
+        if isinstance(item, dict) and isinstance(item.get("uses"), str):
+            uses.add(item["uses"])
+    entries = [entry for entry in desk.defaults.entries if entry.project]
+    return {entry.pattern: entry.value for entry in reversed(entries) if any(map(entry.matches, uses))}
+
+
+def _outputs(desk: Desk, value: Any, names: Names) -> tuple[dict[str, Template], dict[str, Shape]]:
     found = need_map(desk.source, ("outputs",), value, "`outputs`")
-    return {name: compile_value(desk, ("outputs", name), item, names) for name, item in found.items()}
+    templates = {name: compile_value(desk, ("outputs", name), item, names) for name, item in found.items()}
+    return templates, {name: shape_of(template, names) for name, template in templates.items()}
 
 
-def _maybe(view: Any, doubt: str) -> Any:
+def _maybe(view: StepView, doubt: str) -> StepView:
     return msgspec.structs.replace(view, doubt=view.doubt or doubt)
 
 

@@ -68,7 +68,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "scope": "scope: global",
     },
     "defaults": {
-        "with": "with: {allow_redirects: false}",
+        "with": "with: {follow_redirects: false}",
         "retry": "retry: {attempts: 5, delay: 2s}",
         "timeout": "timeout: 20s",
         "queue": "queue: default",

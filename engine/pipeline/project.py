@@ -6,40 +6,81 @@ from typing import Any
 
 import msgspec
 
+from engine.core.catalog import Catalog
+from engine.pipeline.check_defaults import UNKNOWN, read_connections, read_defaults, read_queues
+from engine.pipeline.check_expressions import Desk
 from engine.pipeline.check_keys import check_keys
+from engine.pipeline.check_names import Names
 from engine.pipeline.check_values import describe, need_list
+from engine.pipeline.defaults import Defaults
 from engine.pipeline.grammar_pipeline import PROJECT
-from engine.pipeline.loader import YamlError, load_yaml, read_file
+from engine.pipeline.loader import YamlError, load_yaml
 from engine.pipeline.marks import Marks
 from engine.pipeline.report import Problem
-from engine.pipeline.source import Source
+from engine.pipeline.source import Files, Source
+from engine.pipeline.spec import Connection
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DEFAULT_QUEUES = frozenset({"default"})
 
 
 class Project(msgspec.Struct, frozen=True):
     """What project.yaml says."""
 
     env: frozenset[str] = frozenset()  # the environment variables that expressions may see
-    problems: tuple[Problem, ...] = ()
+    queues: frozenset[str] = DEFAULT_QUEUES
+    defaults: Defaults = Defaults()
+    connections: dict[str, Connection] = {}
+    source: Source | None = None  # collects what is found wrong with it, also while pipelines are checked
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with it, as far as it is known by now."""
+        return tuple(self.source.problems) if self.source is not None else ()
 
 
-def load_project(root: Path) -> Project:
-    """The project of a repository; an empty one if there is no project.yaml."""
+def load_project(root: Path, catalog: Catalog | None = None) -> Project:
+    """The project of a repository; an empty one if there is no project.yaml. catalog None: types are not checked."""
     path = next((root / name for name in ("project.yaml", "project.yml") if (root / name).is_file()), None)
     if path is None:
         return Project()
     try:
-        text = read_file(path)
+        text = path.read_bytes()
     except OSError as error:
-        return Project(problems=(Problem("E005", "error", f"cannot be read: {error.strerror}", path.name),))
+        return _broken(Problem("E005", "error", f"cannot be read: {error.strerror}", path.name))
+    return read_project(text, catalog, file=path.name, files=Files(root))
+
+
+def read_project(
+    text: str | bytes, catalog: Catalog | None, *, file: str = "project.yaml", files: Files | None = None
+) -> Project:
+    """The project from the text of its file. files: what file() reads."""
     try:
-        data, marks = load_yaml(text, path.name)
+        data, marks = load_yaml(text, file)
     except YamlError as error:
-        return Project(problems=(yaml_problem(path.name, error),))
-    source = Source(path.name, data, marks)
-    env = _read(source, data)
-    return Project(env=frozenset(env), problems=tuple(source.problems))
+        return _broken(yaml_problem(file, error))
+    source = Source(file, data, marks)
+    if data is None:
+        return Project(source=source)
+    if not isinstance(data, dict):
+        source.error("E103", (), f"project.yaml must be a map, this is {describe(data)}")
+        return Project(source=source)
+    check_keys(source, (), data, PROJECT)
+    if data.get("language", 1) != 1 or isinstance(data.get("language", 1), bool):
+        source.error("E111", ("language",), "this version of Hookwright knows `language: 1`")
+    env = frozenset(_variables(source, data.get("env")))
+    desk = Desk(source=source, catalog=catalog or Catalog(), files=files or Files(None), env=env)
+    desk.queues = read_queues(desk, ("queues",), need_list(source, ("queues",), data.get("queues"), "`queues`"))
+    names = Names(roots=("env",), env=env, locals=UNKNOWN)
+    return Project(
+        env=env,
+        queues=desk.queues,
+        defaults=read_defaults(
+            desk, ("defaults",), data.get("defaults"), names, project=True, types=catalog is not None
+        ),
+        connections=read_connections(desk, ("connections",), data.get("connections")),
+        source=source,
+    )
 
 
 def yaml_problem(file: str, error: YamlError) -> Problem:
@@ -50,17 +91,15 @@ def yaml_problem(file: str, error: YamlError) -> Problem:
     return Problem(error.code, "error", error.message, file, place.line, place.column, place.length, error.help, line)
 
 
-def _read(source: Source, data: Any) -> list[str]:
-    if data is None:
-        return []
-    if not isinstance(data, dict):
-        source.error("E103", (), f"project.yaml must be a map, this is {describe(data)}")
-        return []
-    check_keys(source, (), data, PROJECT)
-    if data.get("language", 1) != 1 or isinstance(data.get("language", 1), bool):
-        source.error("E111", ("language",), "this version of Hookwright knows `language: 1`")
+def _broken(problem: Problem) -> Project:
+    source = Source(problem.file, None, Marks("", {}))
+    source.problems.append(problem)
+    return Project(source=source)
+
+
+def _variables(source: Source, value: Any) -> list[str]:
     names: list[str] = []
-    for index, name in enumerate(need_list(source, ("env",), data.get("env"), "`env`")):
+    for index, name in enumerate(need_list(source, ("env",), value, "`env`")):
         if isinstance(name, str) and VARIABLE.fullmatch(name):
             names.append(name)
         else:

@@ -206,6 +206,13 @@ class Input(msgspec.Struct, frozen=True):
     validator: Validator | None = None  # built once; None: anything goes
 
 
+class Connection(msgspec.Struct, frozen=True):
+    """A named connection of project.yaml."""
+
+    uses: str
+    with_: Template  # may use `secrets` and `env` only
+
+
 class Pipeline(msgspec.Struct, frozen=True):
     """One pipeline in one version."""
 

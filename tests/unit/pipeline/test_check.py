@@ -153,7 +153,7 @@ def test_the_smallest_pipeline(check: Check) -> None:
         ("id: a\nsteps: [{uses: value, retry: 0}]", "2:30 E103 `retry` must be 1 to 100"),
         ("id: a\nsteps: [{uses: value, retry: 1.5}]", "2:30 E103 `retry` must be a number or a map"),
         ("id: a\nsteps: [{uses: value, if: 5}]", "2:27 E103 a condition is an expression"),
-        ("id: a\nsteps: [{uses: value, with: '${{ events }}'}]", "2:34 E206 `events` is not supported yet"),
+        ("id: a\nsteps: [{uses: value, with: '${{ events }}'}]", "2:34 E206 `events` is not available here: no trigger"),
         ("id: a\ninputs: {n-x: string}\nsteps: [{uses: value}]", "2:10 E109 `n-x` is not a name"),
         ("id: a\nvars: {s: '${{ secrets.A }}'}\nsteps: [{uses: value}]", "2:16 E305 secrets can only be used"),
         (
@@ -260,7 +260,7 @@ def test_an_id_is_used_once_in_a_repository(check: Check) -> None:
     text = "id: a\nsteps: [{uses: value}]"
     report = check({"pipelines/1.yaml": text, "pipelines/2.yaml": text})
     assert [item.file for item in report.pipelines] == ["pipelines/1.yaml"]
-    assert errors(report) == ["1:5 E118 there is a pipeline `a` already, in pipelines/1.yaml"]
+    assert errors(report) == ["1:5 E402 there is a pipeline `a` already, in pipelines/1.yaml"]
 
 
 def hook(id: str, uses: str, **with_: object) -> str:
