@@ -1,32 +1,22 @@
 """Advance one claimed run until it ends, waits, or has to be handed back."""
 
 import asyncio
-from datetime import timedelta
-from typing import Any
 
 import msgspec
 
 from engine.core.run import ErrorInfo, RunStatus
 from engine.errors import HookwrightError
 from engine.flow.deploy import load_pipeline
-from engine.flow.execution import Execution, Hold, RunReleased, RunStopped, StepGaveUp, TakenOver, now
-from engine.flow.steps import run_step, run_steps
+from engine.flow.environment import LiveEnvironment
+from engine.flow.execution import Environment, Execution, Hold
+from engine.flow.frame import Parked, TakenOver
+from engine.flow.sections import Verdict, carry_out, run_aftermath
+from engine.flow.steps import run_steps
+from engine.flow.variables import evaluate_vars
 from engine.pipeline.expression import ExpressionError
-from engine.pipeline.spec import Pipeline, Step
+from engine.pipeline.spec import Pipeline
 from engine.runtime import Runtime
 from engine.store import CheckpointRecord, ClaimedRun, RunUpdate
-
-FAR = 86400.0  # seconds; an end further away is looked at again in a later visit
-AFTERMATH = 3600.0  # seconds that `on_error` and `finally` may take once the run's own time is over
-
-
-class Verdict(msgspec.Struct):
-    """How the run ends."""
-
-    status: RunStatus = RunStatus.SUCCEEDED
-    error: ErrorInfo | None = None
-    message: str | None = None
-    outputs: Any = None
 
 
 async def advance(runtime: Runtime, run: ClaimedRun, hold: Hold) -> None:
@@ -36,89 +26,39 @@ async def advance(runtime: Runtime, run: ClaimedRun, hold: Hold) -> None:
     except HookwrightError as error:
         await fail_run(runtime, run, ErrorInfo(type="version", message=f"this version cannot be loaded: {error}"))
         return
-    execution = Execution(runtime, run, pipeline, hold)
+    await advance_in(LiveEnvironment(runtime), run, pipeline, hold)
+
+
+async def advance_in(environment: Environment, run: ClaimedRun, pipeline: Pipeline, hold: Hold) -> None:
+    """The same in any environment."""
+    execution = Execution(environment, run, pipeline, hold)
+    if run.cancel_requested:
+        hold.reason = "cancel"  # what is stored is taken over, then the first new step is refused
     try:
-        if run.cancel_requested:
-            hold.reason = "cancel"
-            await _cancelled(execution)
-            return
         await _run(execution)
-    except (TakenOver, RunReleased):
+    except TakenOver:
         return
+    except Parked:
+        await _let_go(execution, execution.released or RunUpdate(status=RunStatus.QUEUED))
     except asyncio.CancelledError:
         if hold.reason == "cancel":
             await _cancelled(execution)
         elif hold.reason == "stop":
-            await _give_back(execution)
+            await _let_go(execution, RunUpdate(status=RunStatus.QUEUED))
         else:
             raise
 
 
 async def _run(execution: Execution) -> None:
-    pipeline, run = execution.pipeline, execution.run
-    verdict = Verdict()
-    began = run.started_at or run.created_at
-    left = pipeline.timeout - (now() - began).total_seconds()
-    expiry = asyncio.timeout(max(left, 0) if left < FAR else None)
+    frame, run = execution.root, execution.run
     try:
-        async with expiry:
-            _evaluate_vars(execution)
-            await run_steps(execution, pipeline.steps)
-            verdict.outputs = {name: template.render(execution.scope) for name, template in pipeline.outputs.items()}
-    except StepGaveUp as failure:
-        verdict = Verdict(RunStatus.FAILED, failure.error)
-    except RunStopped as stopped:
-        verdict = Verdict(message=stopped.message or None, outputs=stopped.output)
+        execution.vars = evaluate_vars(execution, frame, run.vars)
     except ExpressionError as error:
         verdict = Verdict(RunStatus.FAILED, ErrorInfo(type="expression", message=str(error)))
-    except TimeoutError:
-        if not expiry.expired():
-            raise
-        text = f"the run took longer than its timeout of {timedelta(seconds=pipeline.timeout)}"
-        verdict = Verdict(RunStatus.FAILED, ErrorInfo(type="timeout", message=text))
-    await _aftermath(execution, pipeline, verdict)
+    else:
+        verdict = await carry_out(execution, frame, run.started_at or run.created_at, run_steps)
+    await run_aftermath(execution, frame, verdict, run_steps)
     await _finish(execution, verdict)
-
-
-def _evaluate_vars(execution: Execution) -> None:
-    """`vars` are evaluated once, from top to bottom, and stored: a resumed run sees the same values."""
-    pipeline, run = execution.pipeline, execution.run
-    values = execution.scope.roots["vars"]
-    if run.vars is not None:
-        values.update(msgspec.json.decode(run.vars))
-        return
-    volatile = False
-    for name, template in pipeline.vars.items():
-        try:
-            values[name] = template.render(execution.scope)
-        except ExpressionError as error:
-            raise ExpressionError(f"vars.{name}: {error}") from None
-        volatile = volatile or template.volatile or "env" in template.roots
-    if volatile:
-        execution.vars = execution.encode(values)  # others come out the same when they are evaluated again
-
-
-async def _aftermath(execution: Execution, pipeline: Pipeline, verdict: Verdict) -> None:
-    """`on_error` after a failure, then `finally` in any case. Their own failures are recorded; the verdict stays."""
-    roots = execution.scope.roots
-    if verdict.error is not None:
-        verdict.error = execution.error(verdict.error)
-        roots["error"] = msgspec.to_builtins(verdict.error)
-        if verdict.status == RunStatus.FAILED:
-            await _section(execution, pipeline.on_error)
-    roots["run"]["outcome"] = str(verdict.status)
-    await _section(execution, pipeline.finally_)
-
-
-async def _section(execution: Execution, steps: tuple[Step, ...]) -> None:
-    if not steps:
-        return
-    try:
-        async with asyncio.timeout(AFTERMATH):
-            for step in steps:
-                await run_step(execution, step)
-    except (StepGaveUp, RunStopped, TimeoutError, ExpressionError) as failure:
-        execution.runtime.log.warning("section.failed", run_id=str(execution.run.id), error=str(failure))
 
 
 async def _finish(execution: Execution, verdict: Verdict) -> None:
@@ -136,8 +76,8 @@ async def _finish(execution: Execution, verdict: Verdict) -> None:
             message=verdict.message,
         )
     )
-    run, runtime = execution.run, execution.runtime
-    seconds = (now() - (run.started_at or run.created_at)).total_seconds()
+    run, environment = execution.run, execution.environment
+    seconds = (environment.now() - (run.started_at or run.created_at)).total_seconds()
     facts = {
         "pipeline": run.pipeline,
         "version": run.version[:12],
@@ -147,25 +87,33 @@ async def _finish(execution: Execution, verdict: Verdict) -> None:
         "turn": run.turn,
         "seconds": round(seconds, 6),
     }
-    runtime.log.info("run.finished", run_id=str(run.id), **facts)
-    runtime.observers.notify("run_finished", run={"id": str(run.id), **facts})
+    environment.log.info("run.finished", run_id=str(run.id), **facts)
+    environment.observers.notify("run_finished", run={"id": str(run.id), **facts})
 
 
 async def _cancelled(execution: Execution) -> None:
-    """Finish as cancelled; `finally` still runs."""
+    """Finish as cancelled; `finally` still runs, also of the called pipelines it was in."""
     execution.hold.reason = ""
+    execution.closing = True
     verdict = Verdict(RunStatus.CANCELLED, ErrorInfo(type="cancelled", message="the run was cancelled"))
     try:
-        await _aftermath(execution, execution.pipeline, verdict)
+        for frame in (*execution.open_calls, execution.root):
+            await run_aftermath(execution, frame, verdict, run_steps)
         await _finish(execution, verdict)
-    except (TakenOver, RunReleased):
+    except TakenOver:
         return
+    except Parked:
+        await _let_go(execution, execution.released or RunUpdate(status=RunStatus.QUEUED))
+    except asyncio.CancelledError:
+        if execution.hold.reason != "stop":
+            raise
+        await _let_go(execution, RunUpdate(status=RunStatus.QUEUED))
 
 
-async def _give_back(execution: Execution) -> None:
-    """Hand the run back so that another worker goes on at once."""
+async def _let_go(execution: Execution, update: RunUpdate) -> None:
+    """Hand the run back: at once, so that another worker goes on, or until it is due."""
     try:
-        await execution.checkpoint(RunUpdate(status=RunStatus.QUEUED))
+        await execution.checkpoint(update)
     except TakenOver:
         return
 

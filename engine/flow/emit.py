@@ -9,16 +9,16 @@ from engine.core.ids import uuid7
 from engine.errors import Unavailable
 from engine.flow.execution import RECONNECT, Execution, now
 from engine.flow.record import record_event
-from engine.pipeline.spec import Step
+from engine.runtime import Runtime
 
 SOURCE = "internal"
 DEPTH = "x-hookwright-depth"  # header of internal events: how long the chain of emits behind it is
 MAX_DEPTH = 5  # a chain of pipelines that wake each other is cut here
 
 
-async def emit_events(execution: Execution, step: Step, emitted: list[tuple[str, Any]]) -> None:
+async def emit_events(runtime: Runtime, execution: Execution, key: str, emitted: list[tuple[str, Any]]) -> None:
     """Record what a step emitted, before its own checkpoint. Its number in the step makes it count once."""
-    runtime, run = execution.runtime, execution.run
+    run = execution.run
     depth = int(run.event.headers.get(DEPTH, "0")) + 1 if run.event is not None and run.event.source == SOURCE else 1
     for index, (type_, body) in enumerate(emitted):
         event = Event(
@@ -28,7 +28,7 @@ async def emit_events(execution: Execution, step: Step, emitted: list[tuple[str,
             received_at=now(),
             headers={"content-type": "application/json", DEPTH: str(depth), "x-hookwright-run": str(run.id)},
             body=execution.encode(body),
-            delivery_id=str(uuid.uuid5(run.id, f"{step.key}#{index}")),
+            delivery_id=str(uuid.uuid5(run.id, f"{key}#{index}")),
         )
         bindings = runtime.deployments.current.events if depth <= MAX_DEPTH else ()
         if depth > MAX_DEPTH:

@@ -1,20 +1,21 @@
 """Call one plugin once and say what came of it. Nothing is judged or stored here."""
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import msgspec
 
-from engine.core.catalog import Effect, StepType
-from engine.core.outcome import Failed, Outcome, Stopped, Succeeded
+from engine.core.catalog import Effect
+from engine.core.outcome import Failed, Stopped, Succeeded
 from engine.core.run import ErrorInfo
-from engine.flow.execution import Execution
+from engine.flow.execution import Call, Done, Execution
 from engine.pipeline.expression import reveal
-from engine.pipeline.spec import DEFAULT_STEP_TIMEOUT, Step
+from engine.pipeline.spec import DEFAULT_STEP_TIMEOUT
 from engine.plugin import translate
 from engine.plugin.api import StepContext, StepError, Stop
+from engine.runtime import Runtime
 
 MAX_OUTPUT = 10_000_000  # bytes of JSON
 
@@ -23,39 +24,13 @@ class MissingSecretError(Exception):
     """A step names a secret that is not set."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """A step made ready: its inputs are rendered, once for all attempts."""
-
-    step: Step
-    type: StepType
-    rendered: Any  # may hold Secret leaves
-    stored: bytes  # the same as JSON with secrets as references
-    idempotency_key: str
-    timeout: float | None = None
-
-
-@dataclass(frozen=True)
-class Done:
-    """What one attempt came to, and the events it emitted."""
-
-    outcome: Outcome
-    emitted: list[tuple[str, Any]] = field(default_factory=list)
-
-
-async def execute(execution: Execution, call: Call, *, attempt: int) -> Done:
+async def execute(runtime: Runtime, execution: Execution, call: Call, *, attempt: int) -> Done:
     """Validate the inputs and call the plugin within its time. Only cancellation escapes as an exception."""
     step, limit = call.step, call.timeout or DEFAULT_STEP_TIMEOUT
-
-    def failed(type_: str, message: str, *, retryable: bool = False, timed_out: bool = False) -> Done:
-        error = ErrorInfo(type=type_, message=message, step=step.id or step.key, attempt=attempt)
-        return Done(Failed(error, retryable=retryable, timed_out=timed_out, usage=context.used or None))
-
-    runtime = execution.runtime
     context = StepContext(
         run_id=execution.run.id,
         pipeline=execution.run.pipeline,
-        step=step.key,
+        step=call.key,
         attempt=attempt,
         idempotency_key=call.idempotency_key,
         timeout=limit,
@@ -67,12 +42,14 @@ async def execute(execution: Execution, call: Call, *, attempt: int) -> Done:
         emitted=[],
         used={},
     )
-    try:
-        config = _config(execution, call)
-    except MissingSecretError as error:
-        return failed("secret", str(error))
-    except msgspec.ValidationError as error:
-        return failed("invalid_input", f"{step.uses}: {error}")
+
+    def failed(type_: str, message: str, *, retryable: bool = False, timed_out: bool = False) -> Done:
+        error = ErrorInfo(type=type_, message=message, step=step.id or call.key, attempt=attempt)
+        return Done(Failed(error, retryable=retryable, timed_out=timed_out, usage=context.used or None))
+
+    config = read_config(call, execution.environment.lookup_secret, attempt=attempt)
+    if isinstance(config, Done):
+        return config
     expiry = asyncio.timeout(limit)
     try:
         async with expiry:
@@ -81,7 +58,7 @@ async def execute(execution: Execution, call: Call, *, attempt: int) -> Done:
         return Done(Stopped(stop.message, stop.output), context.emitted)
     except StepError as problem:
         info = ErrorInfo(
-            type=problem.type, message=problem.message, step=step.id or step.key, attempt=attempt, data=problem.data
+            type=problem.type, message=problem.message, step=step.id or call.key, attempt=attempt, data=problem.data
         )
         return Done(Failed(info, retryable=problem.retryable, after=problem.after, usage=context.used or None))
     except httpx.HTTPError as problem:  # a plugin that uses the client as it is
@@ -99,24 +76,39 @@ async def execute(execution: Execution, call: Call, *, attempt: int) -> Done:
     except Exception as problem:  # a plugin may raise anything; the run must hear of it
         runtime.log.exception("step.broken", step_type=step.uses)
         return failed("plugin", f"{step.uses} failed: {type(problem).__name__}: {problem}")
-    try:
-        size = len(msgspec.json.encode(output))
-    except (msgspec.EncodeError, TypeError, UnicodeEncodeError, RecursionError) as problem:
-        return failed("invalid_output", f"{step.uses} returned something that is not JSON: {problem}")
-    if size > MAX_OUTPUT:
-        text = f"the output has {size:,} bytes, {MAX_OUTPUT:,} are allowed; keep what you need with `output:`"
-        return failed("output_too_large", text)
+    if (unfit := check_output(output)) is not None:
+        return failed(*unfit)
     return Done(Succeeded(output, usage=context.used or None), context.emitted)
 
 
-def _config(execution: Execution, call: Call) -> Any:
+def read_config(call: Call, lookup_secret: Callable[[str], str | None], *, attempt: int) -> Any:
+    """The validated config of a call with its secrets in place; a Done says why there is none."""
+
     def lookup(name: str) -> str:
-        value = execution.runtime.secrets.get(name)
+        value = lookup_secret(name)
         if value is None:
             raise MissingSecretError(f"the secret {name} is not set: add it to the secrets file or the environment")
         return value
 
-    plain = reveal(call.rendered, lookup) if call.step.with_.secrets else call.rendered
-    if call.type.whole:
-        plain = {"value": plain}
-    return msgspec.convert(plain, call.type.config, strict=True)
+    try:
+        plain = reveal(call.rendered, lookup) if call.step.with_.secrets else call.rendered
+        if call.type.whole:
+            plain = {"value": plain}
+        return msgspec.convert(plain, call.type.config, strict=True)
+    except MissingSecretError as problem:
+        kind, message = "secret", str(problem)
+    except msgspec.ValidationError as problem:
+        kind, message = "invalid_input", f"{call.step.uses}: {problem}"
+    return Done(Failed(ErrorInfo(type=kind, message=message, step=call.step.id or call.key, attempt=attempt)))
+
+
+def check_output(output: Any) -> tuple[str, str] | None:
+    """Error type and message if the output cannot be kept, else None."""
+    try:
+        size = len(msgspec.json.encode(output))
+    except (msgspec.EncodeError, TypeError, UnicodeEncodeError, RecursionError) as problem:
+        return "invalid_output", f"the step returned something that is not JSON: {problem}"
+    if size > MAX_OUTPUT:
+        text = f"the output has {size:,} bytes, {MAX_OUTPUT:,} are allowed; keep what you need with `output:`"
+        return "output_too_large", text
+    return None

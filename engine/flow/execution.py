@@ -1,47 +1,27 @@
-"""One visit of a worker to a run: what is known, what is pending, what is in scope."""
+"""One visit of a worker to a run: what is known, what is pending, and the world it happens in."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
 
 import msgspec
+import structlog
 
-from engine.core.event import view
+from engine.core.catalog import Catalog, StepType
+from engine.core.outcome import Outcome
 from engine.core.run import AttemptStatus, ErrorInfo, RunStatus
-from engine.errors import HookwrightError, Unavailable
+from engine.errors import Unavailable
+from engine.flow.frame import Frame, Parked, Scope, TakenOver, pending
 from engine.pipeline.spec import Pipeline, Step
-from engine.runtime import Runtime
+from engine.plugin.observers import Observers
 from engine.store import AttemptRow, CheckpointRecord, ClaimedRun, RunUpdate, StoredAttempt
 
 RECONNECT = 0.5  # seconds between tries of a checkpoint while PostgreSQL is away
 MAX_ERROR_TEXT = 4000  # characters of an error's message that are kept
-
-
-class TakenOver(HookwrightError):
-    """Another worker holds this run now."""
-
-
-class StepGaveUp(HookwrightError):
-    """A step failed for good."""
-
-    def __init__(self, error: ErrorInfo) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
-class RunStopped(HookwrightError):
-    """A `stop` step ended the run."""
-
-    def __init__(self, message: str, output: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.output = output
-
-
-class RunReleased(HookwrightError):
-    """The run waits and is held by nobody."""
 
 
 @dataclass
@@ -52,48 +32,93 @@ class Hold:
     draining: bool = False  # release at the next step boundary
 
 
-class Scope(Mapping[str, Any]):
-    """Roots of expressions; the event is only parsed when somebody reads it."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A step made ready: its inputs are rendered, once for all attempts."""
 
-    __slots__ = ("_event", "roots")
+    step: Step
+    key: str  # under which its attempts are stored, the prefix of its frame included
+    type: StepType
+    rendered: Any  # may hold Secret leaves
+    stored: bytes  # the same as JSON with secrets as references
+    idempotency_key: str
+    timeout: float | None = None
 
-    def __init__(self, roots: dict[str, Any], event: Any) -> None:
-        self.roots = roots
-        self._event = event
 
-    def __getitem__(self, name: str) -> Any:
-        if name == "event" and "event" not in self.roots and self._event is not None:
-            self.roots["event"] = view(self._event)
-        return self.roots[name]
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one attempt came to, and the events it emitted."""
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.roots)
+    outcome: Outcome
+    emitted: list[tuple[str, Any]] = field(default_factory=list)
 
-    def __len__(self) -> int:
-        return len(self.roots)
 
-    def extended(self, **more: Any) -> "Scope":
-        """The same scope with more roots, for `result` and `error`."""
-        if self._event is not None and "event" in self.roots:
-            return Scope({**self.roots, **more}, None)
-        return Scope({**self.roots, **more}, self._event)
+class Environment(Protocol):
+    """Everything a visit needs of the world. See engine/flow/environment.py."""
+
+    sleeps_through: bool  # long delays are slept here in place of letting the run go
+    jitter: bool  # delays of retries are drawn, not the full computed ones
+
+    @property
+    def catalog(self) -> Catalog: ...
+    @property
+    def variables(self) -> Mapping[str, str]: ...  # what `env` shows
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger: ...
+    @property
+    def observers(self) -> Observers: ...
+
+    def now(self) -> datetime: ...
+    def run_url(self, run_id: UUID) -> str: ...
+    def redact(self, data: bytes) -> bytes: ...
+    def redact_text(self, text: str) -> str: ...
+    def lookup_secret(self, name: str) -> str | None: ...
+
+    async def checkpoint(self, record: CheckpointRecord) -> bool: ...
+    def checkpoint_later(self, record: CheckpointRecord) -> None: ...
+    def changed(self, run_id: UUID, pipeline: str, status: str) -> None: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+    async def perform(self, execution: "Execution", frame: Frame, call: Call, attempt: int) -> Done: ...
+    async def cache_get(self, key: str) -> tuple[bool, Any]: ...
+    async def cache_set(self, key: str, value: Any, ttl: float) -> None: ...
+    async def emit(self, execution: "Execution", call: Call, emitted: list[tuple[str, Any]]) -> None: ...
+    async def stand_in(self, execution: "Execution", frame: Frame, call: Call, attempt: int) -> Done | None: ...
+    async def wait(self, execution: "Execution", frame: Frame, step: Step, key: str, began: datetime) -> Any: ...
+    def slot(self, execution: "Execution", frame: Frame, step: Step) -> AbstractAsyncContextManager[None]: ...
+
+
+class Undo(NamedTuple):
+    """A step that has succeeded and knows how to be undone."""
+
+    finished_at: datetime
+    frame: Frame
+    step: Step
 
 
 @dataclass
 class Execution:
     """Everything one visit works with."""
 
-    runtime: Runtime
+    environment: Environment
     run: ClaimedRun
     pipeline: Pipeline
     hold: Hold
-    scope: Scope = field(init=False)
-    steps: dict[str, dict[str, Any]] = field(init=False)  # what `steps.ID` shows
-    stored: dict[str, list[StoredAttempt]] = field(init=False)  # earlier attempts by step key, oldest first
-    pending: list[AttemptRow] = field(default_factory=list)  # finished rows that no commit has been asked for yet
-    outputs: dict[str, Any] = field(default_factory=dict)  # by step key, of steps that have one
-    unconfirmed: bool = False  # finished rows were handed to the writer and nobody has awaited their commit
+    root: Frame = field(init=False)
+    stored: dict[str, list[StoredAttempt]] = field(init=False)  # earlier attempts by key, oldest first
+    pending: list[AttemptRow] = field(default_factory=list)  # rows that no commit has been asked for yet
     vars: bytes | None = None  # evaluated in this visit and not stored yet
+    undo: dict[str, Undo] = field(default_factory=dict)  # by key, steps with a compensation that have succeeded
+    deadlines: list[datetime] = field(default_factory=list)  # of the run and of the groups that are open
+    open_calls: list[Frame] = field(default_factory=list)  # called pipelines a cancellation went through, inner first
+    closing: bool = False  # it ends as cancelled: it is not let go any more
+    active: int = 1  # branches that are at work; the others are parked or wait for branches of their own
+    parked: dict[object, tuple[datetime | None, str]] = field(default_factory=dict)  # due (None: at once), and why
+    released: RunUpdate | None = None  # what becomes of the run, once everybody is parked
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # awaited commits of one run follow one another
+    _leaving: asyncio.Event = field(default_factory=asyncio.Event)  # all are parked: the run is let go
+    _handed: int = 0  # records with finished rows that were handed to the writer without awaiting their commit
+    _confirmed: int = 0  # how many of them are known to be committed
 
     def __post_init__(self) -> None:
         run = self.run
@@ -102,17 +127,16 @@ class Execution:
             self.stored.setdefault(attempt.step, []).append(attempt)
         for attempts in self.stored.values():
             attempts.sort(key=lambda attempt: attempt.number)
-        self.steps = {step.id: {"status": "pending"} for step in every_step(self.pipeline) if step.id is not None}
-        inputs = msgspec.json.decode(run.inputs) if run.inputs else {}
+        steps = pending(self.pipeline.steps, self.pipeline.on_error, self.pipeline.finally_)
         started = (run.started_at or run.created_at).isoformat().replace("+00:00", "Z")
         roots: dict[str, Any] = {
-            "inputs": inputs,
+            "inputs": msgspec.json.decode(run.inputs) if run.inputs else {},
             "vars": {},
-            "env": self.runtime.environment,
-            "steps": self.steps,
+            "env": self.environment.variables,
+            "steps": steps,
             "run": {
                 "id": str(run.id),
-                "url": f"{self.runtime.settings.url}/runs/{run.id}",
+                "url": self.environment.run_url(run.id),
                 "pipeline": run.pipeline,
                 "version": run.version,
                 "started_at": started,
@@ -122,9 +146,16 @@ class Execution:
                 "replay_of": str(run.replay_of) if run.replay_of else None,
             },
         }
-        self.scope = Scope(roots, run.event)
+        self.root = Frame(self.pipeline, Scope(roots, run.event), steps)
 
     # Writing. Every write names the turn it belongs to and says whether it won.
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether anything finished is not known to be committed."""
+        if self._handed > self._confirmed or self._lock.locked() or self.vars is not None:
+            return True
+        return any(row.status != AttemptStatus.RUNNING for row in self.pending)
 
     def record(self, update: RunUpdate | None = None) -> CheckpointRecord:
         """All that is pending, as one record."""
@@ -135,59 +166,91 @@ class Execution:
         return CheckpointRecord(run_id=self.run.id, turn=self.run.turn, attempts=rows, run=update)
 
     async def checkpoint(self, update: RunUpdate | None = None) -> None:
-        """Commit all that is pending, and a change of the run. TakenOver if somebody else holds the run by now."""
-        record = self.record(update)
-        if not record.attempts and record.run is None:
-            return
-        while True:
-            try:
-                won = await self.runtime.store.checkpoint(record)
-                break
-            except Unavailable:  # the lease outlives a short absence; after a long one the write loses
-                await asyncio.sleep(RECONNECT)
-        if not won:
-            raise TakenOver
-        self.unconfirmed = False
+        """Commit all that is pending, and a change of the run. TakenOver if somebody else holds the run by now.
+
+        On return everything that was pending when this was called is committed, by whichever branch asked first.
+        """
+        async with self._lock:
+            record = self.record(update)
+            if not record.attempts and record.run is None:
+                return
+            handed = self._handed
+            while True:
+                try:
+                    won = await self.environment.checkpoint(record)
+                    break
+                except Unavailable:  # the lease outlives a short absence; after a long one the write loses
+                    await asyncio.sleep(RECONNECT)
+            if not won:
+                raise TakenOver
+            self._confirmed = max(self._confirmed, handed)
         if update is not None and update.status != RunStatus.RUNNING:
-            self.runtime.queue.changed(self.run.id, self.run.pipeline, update.status)
+            self.environment.changed(self.run.id, self.run.pipeline, update.status)
 
     def checkpoint_later(self) -> None:
         """Let all that is pending ride on the next commit."""
         record = self.record()
         if record.attempts or record.run is not None:
-            self.runtime.store.checkpoint_later(record)
-            self.unconfirmed = self.unconfirmed or any(row.status != AttemptStatus.RUNNING for row in record.attempts)
+            self.environment.checkpoint_later(record)
+            if any(row.status != AttemptStatus.RUNNING for row in record.attempts):
+                self._handed += 1
+
+    # Letting go. A branch that has to wait for long parks; once all are parked, the run is released.
+
+    async def park(self, due_at: datetime | None, reason: str) -> None:
+        """Wait here while others of this run work, until it is time. Parked: nobody works any more.
+
+        due_at None: the worker stops; do not begin anything new.
+        """
+        if self.active > 1:
+            self.checkpoint_later()
+        me = object()
+        self.parked[me] = (due_at, reason)
+        self.active -= 1
+        kept = False
+        try:
+            self.check_parked()
+            left = None if due_at is None else max(0.0, (due_at - self.environment.now()).total_seconds())
+            try:
+                async with asyncio.timeout(left):
+                    await self._leaving.wait()
+            except TimeoutError:
+                if not self._leaving.is_set():
+                    return
+            kept = True
+            raise Parked
+        finally:
+            self.active += 1
+            if not kept:
+                del self.parked[me]
+
+    def check_parked(self) -> None:
+        """Let everybody leave if nobody works any more."""
+        if self.active == 0 and self.parked:
+            self.released = self._release()
+            self._leaving.set()
+
+    def _release(self) -> RunUpdate:
+        due = [at for at, _ in self.parked.values()]
+        if self.hold.draining or None in due:
+            return RunUpdate(status=RunStatus.QUEUED)
+        _, reason = min(((at, why) for at, why in self.parked.values() if at), default=(None, ""))
+        times = [at for at in due if at is not None] + self.deadlines
+        return RunUpdate(status=RunStatus.WAITING, due_at=min(times, default=None), waiting_for=reason)
+
+    # Keeping
 
     def encode(self, value: Any) -> bytes:
         """JSON as it is stored: secret values masked."""
-        return self.runtime.secrets.redact(msgspec.json.encode(value))
+        return self.environment.redact(msgspec.json.encode(value))
 
     def error(self, error: ErrorInfo) -> ErrorInfo:
         """The error as it may be kept and shown."""
-        message = self.runtime.secrets.redact_text(error.message)
+        message = self.environment.redact_text(error.message)
         if len(message) > MAX_ERROR_TEXT:
             message = message[: MAX_ERROR_TEXT - 1] + "…"
         data = msgspec.json.decode(self.encode(error.data)) if error.data is not None else None
         return msgspec.structs.replace(error, message=message, data=data)
-
-    def show(self, step: Step, status: str, **more: Any) -> None:
-        """Set what `steps.ID` shows, and the output that a fallback hands on."""
-        if "output" in more:
-            self.outputs[step.key] = more["output"]
-        if step.id is not None:
-            self.steps[step.id] = {"status": status, **more}
-
-
-def every_step(pipeline: Pipeline) -> Iterator[Step]:
-    """All steps of all sections, fallbacks included."""
-
-    def walk(steps: tuple[Step, ...]) -> Iterator[Step]:
-        for step in steps:
-            yield step
-            yield from walk(step.on_error.steps)
-
-    for section in (pipeline.steps, pipeline.on_error, pipeline.finally_):
-        yield from walk(section)
 
 
 def counted(attempts: list[StoredAttempt]) -> int:
@@ -196,5 +259,5 @@ def counted(attempts: list[StoredAttempt]) -> int:
 
 
 def now() -> datetime:
-    """The time, with zone."""
+    """The time of this machine, with zone. A visit to a run asks its environment instead."""
     return datetime.now(UTC)

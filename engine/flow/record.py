@@ -10,7 +10,7 @@ import msgspec
 from engine.core.event import Event
 from engine.core.ids import uuid7
 from engine.core.run import Decision
-from engine.flow.execution import Scope
+from engine.flow.frame import Scope
 from engine.pipeline.deployment import Binding
 from engine.pipeline.expression import ExpressionError
 from engine.pipeline.match import match
