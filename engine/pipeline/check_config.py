@@ -102,7 +102,7 @@ class ConfigCheck:
             message = f"`with` of {self.uses} must be a map" if top else f"this must be a map, not {describe(value)}"
             self.source.error("E107", path, message)
             return
-        before = len(self.source.problems)
+        before = self.source.count
         fields = {field.encode_name: field for field in msgspec.structs.fields(config)}
         tag = config.__struct_config__.tag_field
         owner = self.uses if top else f"`{path[-1]}`"
@@ -116,7 +116,7 @@ class ConfigCheck:
         if missing:
             names = ", ".join(f"`{name}`" for name in missing)
             self.source.error("E106", path, f"{owner} needs {names}", key=True)
-        if len(self.source.problems) == before and not has_expression(value):
+        if self.source.count == before and not has_expression(value):
             self.build(path, value, config)
 
     def build(self, path: Path, value: Any, config: type[msgspec.Struct]) -> None:

@@ -146,9 +146,9 @@ def _check_with(desk: Desk, entry: Entry, configs: Mapping[str, Config]) -> None
             has = "has an input" if entry.is_glob else "has no input"
             entry.source.error("E105", where, f"{owner} {has} `{name}`", hint, key=True)
         for uses in owners:
-            before = len(entry.source.problems)
+            before = entry.source.count
             ConfigCheck(entry.source, uses).value(where, item, fields[uses][name], f"`{name}` of {uses}")
-            if len(entry.source.problems) > before:
+            if entry.source.count > before:
                 break
 
 

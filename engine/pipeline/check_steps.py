@@ -69,6 +69,7 @@ class StepReader:
         if condition is not None:
             names = msgspec.structs.replace(names, guard=guarded_steps(condition.node))
         uses = self.uses(path, item)
+        item = desk.merge(uses, item, path)
         type_ = desk.catalog.steps.get(uses)
         with_ = item.get("with")
         if type_ is not None:

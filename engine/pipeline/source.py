@@ -7,6 +7,7 @@ from engine.pipeline.expression.errors import Complaint, suggest
 from engine.pipeline.marks import Marks, Path, Place
 from engine.pipeline.report import Problem
 
+DEFAULTS_ENTRY = 2  # length of the path of an entry of `defaults`
 MAX_FILE = 1_000_000  # bytes of a file that file() or template() reads
 
 
@@ -21,7 +22,10 @@ class Source:
         self.env: set[str] = set()  # environment variables that its expressions name
         self.secrets: set[str] = set()
         self.origins: dict[Path, tuple[Source, Path]] = {}  # values that `defaults` put here, and where they stand
+        self.scopes: dict[Path, Any] = {}  # the Names of every value and condition that was compiled; for editors
         self.spoiled = False  # there is an error at one of those
+        self.count = 0  # of everything noted, also what has been told before
+        self.noted: set[Path] = set()  # where something is wrong
 
     def error(
         self,
@@ -66,17 +70,20 @@ class Source:
     def _note(
         self, code: str, severity: str, path: Path, message: str, help: str, key: bool, offset: tuple[int, int] | None
     ) -> None:
+        self.count += 1
         found = self.origin(path) if self.origins else None
         if found is None:
+            self.noted.add(path)
             self._add(code, severity, message, self._place(path, key, offset), help)
             return
         other, where = found
-        place = other._place(where, key, offset)
+        self.spoiled = self.spoiled or severity == "error"
+        if any(_overlap(where, known) for known in other.noted):
+            return  # it is told once, however many steps the value is merged into
+        other.noted.add(where)
         if other is not self and not help:
             help = f"merged into {self.file}"
-        self.spoiled = self.spoiled or severity == "error"
-        if not any((item.line, item.column) == (place.line, place.column) for item in other.problems):
-            other._add(code, severity, message, place, help)  # once, however many steps it is merged into
+        other._add(code, severity, message, other._place(where, key, offset), help)
 
     def _place(self, path: Path, key: bool, offset: tuple[int, int] | None) -> Place:
         return self.marks.key(path) if key else self.marks.value(path, offset)
@@ -95,6 +102,12 @@ class Source:
         )
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether one value of an entry of `defaults` contains the other."""
+    length = min(len(one), len(other))
+    return length > DEFAULTS_ENTRY and one[:length] == other[:length]
 
 
 class Files:
