@@ -6,7 +6,22 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Group
 
-from engine.cli import check, development, doctor, events, graph, plugins, runs, schema, send, serve, tokens, up, version
+from engine.cli import (
+    check,
+    development,
+    doctor,
+    events,
+    explain,
+    graph,
+    plugins,
+    runs,
+    schema,
+    send,
+    serve,
+    tokens,
+    up,
+    version,
+)
 from engine.cli.exits import FAILED, INTERRUPTED, OK, SETUP, USAGE, WrongUsage
 from engine.errors import ConfigurationError, HookwrightError, Unavailable
 
@@ -39,6 +54,7 @@ def create_app() -> App:
     app.command(serve.worker, group=START, sort_key=3)
     app.command(serve.migrate, group=START, sort_key=4)
     app.command(check.check, group=WRITE)
+    app.command(explain.explain, group=WRITE)
     app.command(graph.graph, group=WRITE)
     app.command(schema.schema, group=WRITE)
     _add(app, plugins.create_group(), WRITE)

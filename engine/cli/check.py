@@ -1,115 +1,151 @@
 """hookwright check: what is wrong in pipeline files, before anything runs."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
+from engine.cli.client import Connection
 from engine.cli.exits import FAILED, OK, WrongUsage
 from engine.cli.output import GREEN, Json, in_color, note, paint, print_json, say
+from engine.cli.repository import check_places, find_files, find_root, read_files, seen_from_here
+
+__all__ = ["check", "find_root", "read_files"]
+
+NAME = re.compile(r"\s*(?:export\s+)?(?:HOOKWRIGHT_SECRET_)?(?P<name>[A-Za-z_]\w*)\s*=\s*\S")
 
 
 def check(
     paths: list[Path] | None = None,
     /,
     *,
-    format: Literal["text", "json"] = "text",
+    format: Literal["text", "json", "sarif", "github"] = "text",
+    events: Path | None = None,
+    recorded: bool = False,
     secrets: bool = False,
+    env: str | None = None,
+    strict: bool = False,
+    quiet: bool = False,
     json: Json = False,
+    connection: Connection | None = None,
 ) -> int:
     """Check pipeline files: shape, step types, expressions, references. Nothing is started, no database is needed.
 
-    Exit code 1 if there is an error; warnings do not count.
+    Exit code 1 if there is an error; warnings count with --strict only.
 
     Examples: `hookwright check`, `hookwright check pipelines/github-triage.yaml --format json`
 
     Parameters
     ----------
     paths
-        Files or directories. Default: HOOKWRIGHT_PIPELINES, else `pipelines`.
+        Files or directories. Default: HOOKWRIGHT_PIPELINES, else `pipelines`, and `tests`.
     format
-        text, with the lines and carets; or json.
+        text, with the lines and carets; json; sarif, for code scanning; github, annotations of a workflow.
+    events
+        Directory of recorded events, as JSON or YAML: `event....` is checked against them.
+    recorded
+        Check `event....` against the newest events of the running Hookwright.
     secrets
         Also say which secrets the pipelines use that are not set here.
+    env
+        Also say which secrets are not set in another environment: a file of NAME=value lines, or NAME of `.env.NAME`.
+    strict
+        Warnings count as well.
+    quiet
+        Errors only, and nothing at all if there are none.
     """
+    from engine.plugin.host import load_catalog
     from engine.settings import load_settings
 
     settings = load_settings()
-    chosen = paths or [settings.pipelines]
-    report = read_files(chosen)
-    problems = [_plain(problem) for problem in report.problems]
-    if secrets:
-        problems += _missing(report.pipelines, settings)
-    errors = sum(problem["severity"] == "error" for problem in problems)
-    if json or format == "json":
-        print_json({"pipelines": [item.id for item in report.pipelines], "errors": errors, "problems": problems})
-        return FAILED if errors else OK
-    from engine.pipeline.check import format_problem
-
-    for problem in report.problems:
-        say(format_problem(problem, color=in_color()) + "\n")
-    for problem in problems[len(report.problems) :]:
-        say(f"{problem['severity']}[{problem['code']}]: {problem['message']}\n  = help: {problem['help']}\n")
-    good, bad = len(report.pipelines), len({problem["file"] for problem in problems if problem["severity"] == "error"})
-    if errors:
-        say(f"{_count(errors, 'error')} in {_count(bad, 'file')}; {_count(good, 'pipeline')} without")
-        return FAILED
-    warnings = len(problems)
-    say(
-        f"{paint(_count(good, 'pipeline'), GREEN)} checked, no errors"
-        + (f", {_count(warnings, 'warning')}" * bool(warnings))
-    )
-    if not good:
-        note(f"No pipelines in {', '.join(map(str, chosen))}.")
-    return OK
+    files = find_files(paths or [settings.pipelines, *(path for path in [Path("tests")] if path.is_dir())])
+    pipelines, problems = check_places(files, load_catalog().catalog)
+    if secrets or env:
+        problems += _missing(pipelines, files.root, _names(env) if env else _set_here(settings))
+    if quiet:
+        problems = [problem for problem in problems if problem.severity == "error"]
+    problems = [msgspec.structs.replace(problem, file=seen_from_here(problem.file, files.root)) for problem in problems]
+    failed = any(problem.severity == "error" or strict for problem in problems)
+    _show(problems, pipelines, len(files.tests), format="json" if json else format, quiet=quiet, failed=failed)
+    if format == "text" and not json and not quiet and not (files.pipelines or files.tests):
+        note(f"No pipelines in {', '.join(map(str, paths or [settings.pipelines]))}.")
+    return FAILED if failed else OK
 
 
-def read_files(paths: list[Path]) -> Any:
-    """The Report on all pipeline files in these places. ConfigurationError if a place does not exist."""
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            files += sorted({*path.glob("**/*.yaml"), *path.glob("**/*.yml")})
-        elif path.exists():
-            files.append(path)
-        else:
-            raise WrongUsage(f"there is no file or directory {path}")
-    from engine.pipeline.check import check_files
-    from engine.plugin.host import load_catalog
+def _show(
+    problems: Sequence[Any], pipelines: Sequence[Any], tests: int, *, format: str, quiet: bool, failed: bool
+) -> None:
+    from engine.pipeline.formats import make_github, make_json, make_sarif
+    from engine.pipeline.report import format_problem
 
-    return check_files(files, load_catalog().catalog, root=find_root(paths[0]))
-
-
-def find_root(path: Path) -> Path:
-    """The repository of these files: the nearest directory above with project.yaml, else the parent."""
-    start = path.resolve() if path.is_dir() else path.resolve().parent
-    for folder in (start, *start.parents):
-        if (folder / "project.yaml").exists() or (folder / "project.yml").exists():
-            return folder
-    return start.parent
+    if format == "json":
+        print_json(make_json(problems, [item.id for item in pipelines]))
+    elif format == "sarif":
+        print_json(make_sarif(problems))
+    elif format == "github":
+        for line in make_github(problems):
+            say(line)
+    else:
+        for problem in problems:
+            say(format_problem(problem, color=in_color()) + "\n")
+        if not quiet:
+            say(_summary(problems, len(pipelines), tests, failed=failed))
 
 
-def _missing(pipelines: list[Any], settings: Any) -> list[dict[str, Any]]:
+def _summary(problems: Sequence[Any], pipelines: int, tests: int, *, failed: bool) -> str:
+    errors = [problem for problem in problems if problem.severity == "error"]
+    warnings = len(problems) - len(errors)
+    if failed:
+        found = [_count(len(errors), "error")] * bool(errors) + [_count(warnings, "warning")] * bool(warnings)
+        bad = len({problem.file for problem in (errors or problems)})
+        return f"{' and '.join(found)} in {_count(bad, 'file')}; {_count(pipelines, 'pipeline')} without errors"
+    checked = _count(pipelines, "pipeline") + f" and {_count(tests, 'test file')}" * bool(tests)
+    return f"{paint(checked, GREEN)} checked, no errors" + f", {_count(warnings, 'warning')}" * bool(warnings)
+
+
+def _missing(pipelines: Sequence[Any], root: Path, known: frozenset[str]) -> list[Any]:
+    """A problem for each secret that a pipeline uses and nobody has set, where it is first named."""
+    from engine.pipeline.marks import Marks
+    from engine.pipeline.report import Problem
+
+    problems = []
+    for pipeline in pipelines:
+        for name in sorted(set(pipeline.secrets) - known):
+            text = (root / pipeline.file).read_text(encoding="utf-8", errors="replace")
+            found = re.search(rf"\bsecrets\s*\.\s*{re.escape(name)}\b", text)
+            marks = Marks(text, {})
+            place = marks.place(*found.span()) if found is not None else marks.place(0, 1)
+            problems.append(
+                Problem(
+                    code="E306",
+                    severity="error",
+                    message=f"secret {name} is not set",
+                    file=pipeline.file,
+                    line=place.line,
+                    column=place.column,
+                    length=place.length,
+                    help=f"set HOOKWRIGHT_SECRET_{name}, or write `{name}=...` into the secrets file",
+                    source_line=marks.line(place.line),
+                )
+            )
+    return problems
+
+
+def _set_here(settings: Any) -> frozenset[str]:
     from engine.runtime import open_secrets
 
-    known = open_secrets(settings).names()
-    return [
-        {
-            "code": "E306", "severity": "error", "message": f"secret {name} is not set", "file": pipeline.file,
-            "line": 1, "column": 1, "length": 1, "source_line": "",
-            "help": f"set HOOKWRIGHT_SECRET_{name}, or write {name}=... into {settings.data_dir / 'secrets.env'}",
-        }
-        for pipeline in pipelines
-        for name in pipeline.secrets
-        if name not in known
-    ]  # fmt: skip
+    return frozenset(open_secrets(settings).names())
 
 
-def _plain(problem: Any) -> dict[str, Any]:
-    names = ("code", "severity", "message", "file", "line", "column", "length", "help", "source_line")
-    return {name: _text(getattr(problem, name)) for name in names}
-
-
-def _text(value: Any) -> Any:
-    return value if isinstance(value, int | type(None)) else str(value)
+def _names(env: str) -> frozenset[str]:
+    """The names that a file of NAME=value lines gives a value."""
+    path = next((path for path in (Path(env), Path(f".env.{env}")) if path.is_file()), None)
+    if path is None:
+        raise WrongUsage(f"--env: there is neither a file {env} nor .env.{env}")
+    found = (NAME.match(line) for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return frozenset(match["name"] for match in found if match is not None)
 
 
 def _count(number: int, noun: str) -> str:

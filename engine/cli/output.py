@@ -20,7 +20,7 @@ COLORS = {
     "running": "36", "queued": "34", "waiting": "33", "warning": "33",
     "cancelled": "35", "interrupted": "35", "skipped": "2", "cached": "2",
 }  # fmt: skip
-BOLD, FAINT, RED, GREEN, CYAN = "1", "2", "31", "32", "36"
+BOLD, FAINT, RED, GREEN, YELLOW, CYAN = "1", "2", "31", "32", "33", "36"
 
 
 def print_json(value: Any) -> None:

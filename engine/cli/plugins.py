@@ -86,6 +86,7 @@ def create_group() -> App:
     """`hookwright plugins ...`"""
     group = App(name="plugins", help="What pipelines can use: step types, trigger types, signature schemes.")
     group.command(list_plugins, name="list")
+    group.default(list_plugins)
     group.command(show)
     return group
 

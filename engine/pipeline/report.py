@@ -1,5 +1,6 @@
 """Problems in pipeline files, and how they are shown."""
 
+import unicodedata
 from typing import Any, Literal
 
 import msgspec
@@ -45,25 +46,45 @@ def format_problem(problem: Problem, color: bool = False) -> str:
     paint = COLORS if color else dict.fromkeys(COLORS, "")
     bar, off = paint["dim"], paint["off"]
     margin = " " * len(str(problem.line))
-    head = f"{paint[problem.severity]}{problem.severity}[{problem.code}]{off}{paint['bold']}: {problem.message}{off}"
-    lines = [head, f"  {bar}-->{off} {problem.file}:{problem.line}:{problem.column}"]
+    message, file, help = _visible(problem.message), _visible(problem.file), _visible(problem.help)
+    head = f"{paint[problem.severity]}{problem.severity}[{problem.code}]{off}{paint['bold']}: {message}{off}"
+    lines = [head, f"  {bar}-->{off} {file}:{problem.line}:{problem.column}"]
     if problem.source_line.strip():
         text, column = _window(problem.source_line, problem.column)
         length = max(min(problem.length, len(text) - column + 1), 1)
-        caret = " " * (column - 1) + paint[problem.severity] + "^" * length + off
+        before, marked = text[: column - 1], text[column - 1 : column - 1 + length]
+        caret = " " * _width(before) + paint[problem.severity] + "^" * max(_width(marked), 1) + off
         lines += [f"{margin} {bar}|{off}", f"{bar}{problem.line} |{off} {text}", f"{margin} {bar}|{off} {caret}"]
     if problem.help:
-        lines.append(f"{margin} {bar}={off} help: {problem.help}")
+        lines.append(f"{margin} {bar}={off} help: {help}")
     return "\n".join(lines)
 
 
 def _window(line: str, column: int) -> tuple[str, int]:
     """The part of a long line that has the column, and the column in it."""
-    line = "".join(character if character.isprintable() else " " for character in line)
     if len(line) <= WIDEST:
-        return line, column
+        return _visible(line), column
     start = max(min(column - WIDEST // 2, len(line) - WIDEST), 0)
-    text = line[start : start + WIDEST]
+    text = _visible(line[start : start + WIDEST])
     if start:
         text = "…" + text[1:]
+    if start + WIDEST < len(line):
+        text = text[:-1] + "…"
     return text, column - start
+
+
+def _visible(text: str) -> str:
+    """The text with a space for every character that could steer a terminal or hide."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _width(text: str) -> int:
+    """Columns that the text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 from engine.cli.app import create_app
+from engine.cli.explain import said
+from engine.pipeline.codes import list_pages
 from engine.pipeline.reference import language_reference
 from engine.plugin.host import load_catalog
 from engine.plugin.reference import step_reference
@@ -19,11 +21,17 @@ def render_commands() -> str:
     return HEAD + page.replace("# hookwright\n", "# Commands\n", 1).rstrip() + "\n"
 
 
+def render_errors() -> str:
+    """docs/errors.md: every code with its examples and what the checker says to them."""
+    return list_pages(said)
+
+
 def main() -> None:
     """Write every generated page."""
     (DOCS / "cli.md").write_text(render_commands())
     (DOCS / "steps.md").write_text(step_reference(load_catalog().catalog))
     (DOCS / "reference.md").write_text(language_reference())
+    (DOCS / "errors.md").write_text(render_errors())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from engine.cli.app import create_app
 from engine.pipeline.check import check_files, format_problem
 from engine.plugin.host import load_catalog
 from engine.settings import ALIASES, CLIENT, Settings
-from tests.docs.generate import render_commands
+from tests.docs.generate import render_commands, render_errors
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -25,6 +25,11 @@ COMMAND = re.compile(r"(?:\.venv/bin/)?hookwright\s+(.*)")
 def test_the_page_of_commands_is_current() -> None:
     """docs/cli.md is what `make docs` writes."""
     assert (ROOT / "docs" / "cli.md").read_text() == render_commands(), "run `make docs`"
+
+
+def test_the_page_of_errors_is_current() -> None:
+    """docs/errors.md is what `make docs` writes."""
+    assert (ROOT / "docs" / "errors.md").read_text() == render_errors(), "run `make docs`"
 
 
 def test_every_setting_is_documented() -> None:
@@ -87,7 +92,7 @@ def test_pipelines_in_the_pages_are_correct(page: Path, tmp_path: Path) -> None:
     """Each whole pipeline in a YAML block passes the checker."""
     files = []
     for number, (kind, block) in enumerate(FENCE.findall(page.read_text())):
-        if kind == "yaml" and re.match(r"(#.*\n)*id: ", block) and "\nsteps:" in block:
+        if kind == "yaml" and page.name != "errors.md" and re.match(r"(#.*\n)*id: ", block) and "\nsteps:" in block:
             files.append(tmp_path / f"{number}.yaml")
             files[-1].write_text(block)
     report = check_files(files, load_catalog().catalog, root=tmp_path)
