@@ -12,6 +12,7 @@ from engine.cli import (
     doctor,
     events,
     explain,
+    fmt,
     graph,
     plugins,
     runs,
@@ -56,6 +57,7 @@ def create_app() -> App:
     app.command(check.check, group=WRITE)
     app.command(explain.explain, group=WRITE)
     app.command(graph.graph, group=WRITE)
+    app.command(fmt.fmt, group=WRITE)
     app.command(schema.schema, group=WRITE)
     _add(app, plugins.create_group(), WRITE)
     app.command(development.dev_ai, name="dev-ai", group=WRITE)

@@ -27,7 +27,9 @@ async def load_pipeline(runtime: Runtime, version: str) -> Pipeline:
         raise NotFound(f"there is no pipeline version {version}")
     if len(versions) >= MAX_VERSIONS:
         versions.clear()
-    pipeline = versions[version] = load_version(source, runtime.catalog)
+    # A release may count other things into the hash; a stored version keeps its name.
+    pipeline = msgspec.structs.replace(load_version(source, runtime.catalog), version=version)
+    versions[version] = pipeline
     return pipeline
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from engine.pipeline.key_order import in_usual_order
 from engine.pipeline.spec import Pipeline
 
 LANGUAGE = 1
@@ -23,11 +24,12 @@ class Ingredients(msgspec.Struct, frozen=True):
 def make_version(data: Any, ingredients: Ingredients) -> str:
     """SHA-256 of what the pipeline means: its parsed YAML in the order of the file, and all its ingredients.
 
-    Comments and formatting do not count. Keys that begin with `x-` do, since anchors in them may be used elsewhere.
+    Comments and formatting do not count, nor does the order of keys where it means nothing. Keys that begin with `x-`
+    do count, since anchors in them may be used elsewhere.
     """
     meaning = {
         "language": LANGUAGE,
-        "pipeline": data,
+        "pipeline": in_usual_order(data),
         "files": dict(sorted(ingredients.files.items())),
         "env": sorted(ingredients.env),
     }
