@@ -10,7 +10,7 @@ from engine.pipeline.calls import called_ids, find_calls, find_circle, sort_call
 from engine.pipeline.check_expressions import CalleeView, Desk
 from engine.pipeline.check_inputs import read_inputs
 from engine.pipeline.check_pipeline import read_pipeline
-from engine.pipeline.defaults import Defaults, merge
+from engine.pipeline.defaults import CALL, Defaults, merge
 from engine.pipeline.deployment import OWN
 from engine.pipeline.marks import Path
 from engine.pipeline.source import Files, Source
@@ -98,13 +98,21 @@ def _check_calls(by_id: Mapping[str, Unit]) -> None:
             circle = find_circle(calls, name, callee)
             if circle is not None:
                 hint = "`pipeline.start` starts a pipeline and does not wait for it"
-                unit.source.error("E401", path, f"the calls go in a circle: {' -> '.join(circle)}", hint)
+                message = f"the calls go in a circle: {' -> '.join(circle)}"
+                unit.source.error("E401", path, message, hint, offset=_named(callee))
     for name in sort_calls(calls):
         unit = by_id[name]
         for path, callee in find_calls(unit.source.data):
             if not unit.source.broken and callee in by_id and by_id[callee].source.broken:
                 file = by_id[callee].source.file
-                unit.source.error("E404", path, f"pipeline `{callee}` has errors", f"they are in {file}")
+                unit.source.error(
+                    "E404", path, f"pipeline `{callee}` has errors", f"they are in {file}", offset=_named(callee)
+                )
+
+
+def _named(callee: str) -> tuple[int, int]:
+    """Where the id stands in `pipeline:ID`."""
+    return len(CALL), len(CALL) + len(callee)
 
 
 def _check_paths(unit: Unit, catalog: Catalog, paths: dict[str, tuple[Source, str, dict[str, Any]]]) -> None:
@@ -138,7 +146,7 @@ def _check_path(
         return
     address = address.strip("/")
     shared = {key: value for key, value in (defaults | with_).items() if key not in OWN}
-    if isinstance(methods := shared.get("methods"), list):
+    if isinstance(methods := shared.get("methods"), list | tuple):
         shared["methods"] = sorted(str(method).upper() for method in methods)
     if address not in paths:
         paths[address] = (source, type_.name, shared)
