@@ -98,8 +98,10 @@ async def run_attempts(
     type_: StepType,
     earlier: list[StoredAttempt],
     perform: Perform,
+    *,
+    opened: StoredAttempt | None = None,
 ) -> datetime:
-    """Attempts from where earlier ones left off."""
+    """Attempts from where earlier ones left off. opened: the last one goes on where it was, it is not a new one."""
     if earlier and (due_at := earlier[-1].due_at) is not None:
         await wait_until(execution, due_at, f"another attempt of step {step.id or key}")
     try:
@@ -110,7 +112,7 @@ async def run_attempts(
     if hit is not None:
         moment = execution.environment.now()
         return await _succeed(execution, frame, call, hit, number=len(earlier) + 1, count=0, started=moment)
-    return await _try(execution, frame, call, earlier, perform)
+    return await _try(execution, frame, call, earlier[:-1] if opened else earlier, perform, opened)
 
 
 def _prepare(
@@ -131,7 +133,12 @@ def _prepare(
 
 
 async def _try(
-    execution: Execution, frame: Frame, call: Call, earlier: list[StoredAttempt], perform: Perform
+    execution: Execution,
+    frame: Frame,
+    call: Call,
+    earlier: list[StoredAttempt],
+    perform: Perform,
+    opened: StoredAttempt | None,
 ) -> datetime:
     environment, step = execution.environment, call.step
     policy = _policy(execution, call)
@@ -145,7 +152,10 @@ async def _try(
     while True:
         number, count, started = number + 1, count + 1, environment.now()
         current = call if runs == 1 else _again(call, runs)
-        await _mark(execution, current, number, started)
+        if opened is not None:
+            started, opened = opened.started_at or started, None
+        else:
+            await _mark(execution, current, number, started)
         done = await _interruptible(execution, frame, current, number, count, started, perform)
         outcome = done.outcome
         if isinstance(outcome, Failed):

@@ -56,7 +56,9 @@ async def _run(execution: Execution) -> None:
     except ExpressionError as error:
         verdict = Verdict(RunStatus.FAILED, ErrorInfo(type="expression", message=str(error)))
     else:
-        verdict = await carry_out(execution, frame, run.started_at or run.created_at, run_steps)
+        verdict = await carry_out(
+            execution, frame, run.started_at or run.created_at, run_steps, seconds=execution.pipeline.timeout
+        )
     await run_aftermath(execution, frame, verdict, run_steps)
     await _finish(execution, verdict)
 
@@ -95,6 +97,7 @@ async def _cancelled(execution: Execution) -> None:
     """Finish as cancelled; `finally` still runs, also of the called pipelines it was in."""
     execution.hold.reason = ""
     execution.closing = True
+    execution.recall_kept()
     verdict = Verdict(RunStatus.CANCELLED, ErrorInfo(type="cancelled", message="the run was cancelled"))
     try:
         for frame in (*execution.open_calls, execution.root):

@@ -8,7 +8,7 @@ from engine.runtime import Runtime
 
 
 async def cancel_run(runtime: Runtime, run_id: UUID) -> str:
-    """`cancelled` if it ended at once, `running` if its worker was asked to stop. NotFound; Conflict if it is over."""
+    """`cancelled` if it ended at once, `running` if a worker is to end it. NotFound; Conflict if it is over."""
     status = await runtime.store.request_cancel(run_id)
     if status in (None, "finished"):
         run = await runtime.store.get_run(run_id)
@@ -17,6 +17,8 @@ async def cancel_run(runtime: Runtime, run_id: UUID) -> str:
         raise Conflict(f"run {run_id} changed just now, try again")
     if status == "finished":
         raise Conflict(f"run {run_id} has already ended")
+    if status == RunStatus.QUEUED:
+        runtime.queue.ring_soon([run_id])
     run = await runtime.store.get_run(run_id)
     if run is not None:
         runtime.queue.changed(run_id, run.pipeline, run.status)

@@ -114,6 +114,7 @@ class Execution:
     closing: bool = False  # it ends as cancelled: it is not let go any more
     active: int = 1  # branches that are at work; the others are parked or wait for branches of their own
     parked: dict[object, tuple[datetime | None, str]] = field(default_factory=dict)  # due (None: at once), and why
+    kept: list[AttemptRow] | None = None  # rows written since the pipeline's own steps are over, see keep()
     released: RunUpdate | None = None  # what becomes of the run, once everybody is parked
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # awaited commits of one run follow one another
     _leaving: asyncio.Event = field(default_factory=asyncio.Event)  # all are parked: the run is let go
@@ -146,6 +147,8 @@ class Execution:
                 "replay_of": str(run.replay_of) if run.replay_of else None,
             },
         }
+        if (events := getattr(run, "events", None)) is not None:  # of a batch, which only simulations have so far
+            roots["events"] = events
         self.root = Frame(self.pipeline, Scope(roots, run.event), steps)
 
     # Writing. Every write names the turn it belongs to and says whether it won.
@@ -160,6 +163,8 @@ class Execution:
     def record(self, update: RunUpdate | None = None) -> CheckpointRecord:
         """All that is pending, as one record."""
         rows, self.pending = self.pending, []
+        if self.kept is not None:
+            self.kept += rows
         if self.vars is not None:
             update = msgspec.structs.replace(update or RunUpdate(status=RunStatus.RUNNING), vars=self.vars)
             self.vars = None
@@ -194,6 +199,19 @@ class Execution:
             self.environment.checkpoint_later(record)
             if any(row.status != AttemptStatus.RUNNING for row in record.attempts):
                 self._handed += 1
+
+    def keep(self) -> None:
+        """From here on remember what is written: a cancellation may have to go through the same sections again."""
+        if self.kept is None:
+            self.kept = []
+
+    def recall_kept(self) -> None:
+        """Take what this visit has written as stored."""
+        for row in (*(self.kept or ()), *self.pending):
+            rows = self.stored.setdefault(row.step, [])
+            rows[:] = [other for other in rows if other.number != row.number]
+            rows.append(StoredAttempt(**{name: getattr(row, name) for name in AttemptRow.__struct_fields__}))
+            rows.sort(key=lambda attempt: attempt.number)
 
     # Letting go. A branch that has to wait for long parks; once all are parked, the run is released.
 

@@ -10,6 +10,7 @@ import msgspec
 from engine.core.run import ErrorInfo, RunStatus
 from engine.flow.execution import Execution
 from engine.flow.frame import Frame, OutOfTime, RunStopped, StepGaveUp
+from engine.flow.undo import take_undo
 from engine.pipeline.expression import ExpressionError
 from engine.pipeline.spec import Step
 
@@ -29,8 +30,10 @@ class Verdict(msgspec.Struct):
     outputs: Any = None
 
 
-async def carry_out(execution: Execution, frame: Frame, began: datetime, run_steps: RunSteps) -> Verdict:
-    """Steps and outputs of the frame's pipeline; what they came to."""
+async def carry_out(
+    execution: Execution, frame: Frame, began: datetime, run_steps: RunSteps, *, seconds: float
+) -> Verdict:
+    """Steps and outputs of the frame's pipeline, within so many seconds; what they came to."""
     pipeline = frame.pipeline
 
     async def body(inside: Frame) -> Verdict:
@@ -38,7 +41,7 @@ async def carry_out(execution: Execution, frame: Frame, began: datetime, run_ste
         return Verdict(outputs={name: template.render(frame.scope) for name, template in pipeline.outputs.items()})
 
     try:
-        return await within(execution, frame, began, pipeline.timeout, body)
+        return await within(execution, frame, began, seconds, body)
     except StepGaveUp as failure:
         return Verdict(RunStatus.FAILED, failure.error)
     except RunStopped as stopped:
@@ -48,7 +51,9 @@ async def carry_out(execution: Execution, frame: Frame, began: datetime, run_ste
     except OutOfTime:
         if frame.recalling:
             raise
-        text = f"the run took longer than its timeout of {timedelta(seconds=pipeline.timeout)}"
+        text = (
+            f"{'the call' if frame.depth else 'the run'} took longer than its timeout of {timedelta(seconds=seconds)}"
+        )
         return Verdict(RunStatus.FAILED, ErrorInfo(type="timeout", message=text))
 
 
@@ -79,15 +84,28 @@ async def within(
 
 
 async def run_aftermath(execution: Execution, frame: Frame, verdict: Verdict, run_steps: RunSteps) -> None:
-    """`on_error` after a failure, then `finally` in any case. Their own failures are recorded; the verdict stays."""
+    """After a failure: compensations and `on_error`; then `finally` in any case.
+
+    Their own failures are recorded; the verdict stays.
+    """
+    execution.keep()
     roots = frame.scope.roots
+    roots["run"]["compensated"] = []
     if verdict.error is not None:
         verdict.error = execution.error(verdict.error)
         roots["error"] = msgspec.to_builtins(verdict.error)
+        await _compensate(execution, frame, roots["error"], run_steps)
         if verdict.status == RunStatus.FAILED:
             await run_section(execution, frame, frame.pipeline.on_error, run_steps)
     roots["run"]["outcome"] = str(verdict.status)
     await run_section(execution, frame, frame.pipeline.finally_, run_steps)
+
+
+async def _compensate(execution: Execution, frame: Frame, error: dict[str, Any], run_steps: RunSteps) -> None:
+    """Undo what has succeeded, the newest first. One that fails does not keep the others from being undone."""
+    for undo in take_undo(execution, frame):
+        if await run_section(execution, undo.frame.extended(error=error), undo.step.compensate, run_steps):
+            frame.scope.roots["run"]["compensated"].append(undo.step.id or undo.step.key)
 
 
 async def run_section(execution: Execution, frame: Frame, steps: tuple[Step, ...], run_steps: RunSteps) -> bool:

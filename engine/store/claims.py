@@ -151,13 +151,15 @@ with moment as (
 update run set rung_at = now()
 where id in (select id from unrung union all select id from lost limit $2) returning id
 """
+# A run that has begun may have something to undo, and a `finally`: whoever claims it next ends it.
 REQUEST_CANCEL = """
 with asked as (
     update run set
         cancel_requested = true,
-        status = case when status = 'running' then status else 'cancelled' end,
-        finished_at = case when status = 'running' then finished_at else now() end,
-        due_at = null, waiting_for = null
+        status = case when status = 'running' then status when turn > 0 then 'queued' else 'cancelled' end,
+        finished_at = case when status = 'running' or turn > 0 then finished_at else now() end,
+        due_at = case when status <> 'running' and turn > 0 then now() end,
+        rung_at = null, waiting_for = null
     where id = $1 and status in ('queued', 'waiting', 'running')
     returning status
 ), counted as (
@@ -272,7 +274,10 @@ class Claims:
         return [row["id"] for row in await self._leasing.fetch(DUE_UNRUNG, older_than, limit, now)]
 
     async def request_cancel(self, run_id: UUID) -> str | None:
-        """`cancelled`: nobody held it. `running`: its holder will be told. `finished`: too late. None: no such run."""
+        """`cancelled`: it had not begun. `running`: its holder will be told. `queued`: whoever claims it will end it.
+
+        `finished`: too late. None: no such run.
+        """
         rows = await self._leasing.fetch(REQUEST_CANCEL, run_id, self._slot)
         if rows:
             return str(rows[0]["status"])

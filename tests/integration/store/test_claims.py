@@ -277,13 +277,23 @@ async def test_run_given_back_is_rung_at_once(store: Store) -> None:
 
 
 async def test_cancel_of_a_run_that_nobody_holds(store: Store) -> None:
-    """Queued and waiting runs are cancelled at once; nobody can claim them any more."""
+    """One that has not begun is cancelled at once; nobody can claim it any more."""
     worker = await store.register_worker("worker", "here", 1)
     [run_id] = await ingest_runs(store)
     assert await store.request_cancel(run_id) == "cancelled"
     assert await store.claim([run_id], worker, 16) == []
     assert await store.request_cancel(run_id) == "finished"
     assert list((await store.count_ended(24)).values()) == [1]
+
+
+async def test_cancel_of_a_run_that_waits_after_it_has_begun(store: Store) -> None:
+    """It may have something to undo: it is due at once, and who claims it is told."""
+    worker, run = await claim_one(store)
+    await store.checkpoint(make_checkpoint(run, update=RunUpdate(status=RunStatus.WAITING, due_at=later())))
+    assert await store.request_cancel(run.id) == "queued"
+    assert await store.due_unrung(4.0, 100) == [run.id]
+    [again] = await store.claim([run.id], worker, 16)
+    assert again.cancel_requested
 
 
 async def test_cancel_of_a_run_that_is_held(store: Store) -> None:
