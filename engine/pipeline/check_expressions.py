@@ -1,19 +1,22 @@
 """Compile values and conditions of a file, and check the names in them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from engine.core.catalog import Catalog
-from engine.pipeline.check_names import EXPRESSION_LIKE, Names, check_names, references
+from engine.pipeline.check_names import EXPRESSION_LIKE, Names, guarded_steps, references
 from engine.pipeline.defaults import Defaults, merge, step_keys
 from engine.pipeline.expression import Expression, ExpressionError, Template, compile_template, parse_condition
-from engine.pipeline.expression.nodes import Arithmetic, Concat, Items, Literal, Negative
+from engine.pipeline.expression.nodes import Literal
+from engine.pipeline.expression.parser import parse
+from engine.pipeline.infer import Filters, Inference, infer
 from engine.pipeline.marks import Path
-from engine.pipeline.shapes import Shape, of_value
+from engine.pipeline.shapes import is_whole, of_value
 from engine.pipeline.source import Files, Source
 from engine.pipeline.spec import Input, Pipeline
+from engine.pipeline.types import SECRET, STRING, Shape, any_of, either, list_of, object_of
 
 
 class CalleeView(msgspec.Struct, frozen=True):
@@ -61,7 +64,8 @@ def compile_value(desk: Desk, path: Path, value: Any, names: Names) -> Template:
     _check_texts(source, path, value)
     template = compile_template(value, filters=desk.catalog.filters, files=desk.files, report=note)
     for where, expression in template.expressions:
-        _note_names(source, (*path, *where), expression, names)
+        mixed = not is_whole(_at(value, where))
+        _note_findings(desk, (*path, *where), expression, names, mixed=mixed)
     return template
 
 
@@ -80,14 +84,48 @@ def compile_condition(desk: Desk, path: Path, value: Any, names: Names) -> Expre
         message = error.message.replace("`if:`", f"`{path[-1]}:`")
         source.error(error.code, path, message, _comment_hint(source, path, error), offset=error.offset)
         return NEVER
-    _note_names(source, path, expression, names)
-    _check_kind(source, path, expression)
+    shape = _note_findings(desk, path, expression, names)
+    _check_condition(desk, path, expression, shape)
     return expression
 
 
-def shape_of(template: Template, names: Names) -> Shape:
-    """What the rendered value will look like."""
-    return of_value(template.value)
+def shape_of(template: Template, names: Names, filters: Filters | None = None) -> Shape:
+    """What the rendered value will look like. filters: those of plugins."""
+    if not template.expressions:
+        return of_value(template.value)
+    return _rendered(template.value, (), dict(template.expressions), names, filters)
+
+
+def shape_at(desk: Desk, names: Names) -> Callable[[str], Shape]:
+    """A function for the type of a text that is wholly an expression; None if it is unknown or cannot be read."""
+
+    def shape(text: str) -> Shape:
+        opening, closing = text.find("${{"), text.rfind("}}")
+        try:
+            node = parse(text[opening + len("${{") : closing])
+        except ExpressionError:
+            return None
+        return infer(node, names, filters=desk.catalog.filters)
+
+    return shape
+
+
+def _rendered(
+    value: Any, path: Path, expressions: Mapping[Path, Expression], names: Names, filters: Filters | None
+) -> Shape:
+    if isinstance(value, dict):
+        return object_of(
+            {key: _rendered(item, (*path, key), expressions, names, filters) for key, item in value.items()}
+        )
+    if isinstance(value, list):
+        return list_of(
+            any_of(_rendered(item, (*path, index), expressions, names, filters) for index, item in enumerate(value))
+        )
+    if path not in expressions:
+        return None if is_whole(value) else of_value(value)
+    if is_whole(value):
+        return infer(expressions[path].node, names, filters=filters)
+    return either(STRING, SECRET) if "secrets" in names.roots else STRING
 
 
 def _comment_hint(source: Source, path: Path, error: ExpressionError) -> str:
@@ -97,15 +135,31 @@ def _comment_hint(source: Source, path: Path, error: ExpressionError) -> str:
     return error.help
 
 
-def _note_names(source: Source, path: Path, expression: Expression, names: Names) -> None:
-    before = len(source.problems)
-    for found in check_names(expression.node, names):
-        note = source.warning if found.code.startswith("W") else source.error
+def _at(value: Any, path: Path) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
+def _note_findings(desk: Desk, path: Path, expression: Expression, names: Names, *, mixed: bool = False) -> Shape:
+    """What the expression yields; what is wrong with it is noted. mixed: it is a part of a text."""
+    source, node = desk.source, expression.node
+    names = msgspec.structs.replace(names, guard=names.guard | guarded_steps(node))
+    inference = Inference(names, source=expression.source, filters=desk.catalog.filters)
+    shape = inference.shape(node)
+    if mixed:
+        inference.need_piece(shape, node)
+    broken = False
+    for found in inference.findings:
+        warns = found.code.startswith("W")
+        broken = broken or not warns
+        note = source.warning if warns else source.error
         offset = (found.start + expression.start, found.end + expression.start)
         note(found.code, path, found.message, found.help, offset=offset)
-    if len(source.problems) == before:
+    if not broken:
         source.secrets |= expression.secrets
         source.env |= _env_names(expression)
+    return None if broken else shape
 
 
 def _env_names(expression: Expression) -> set[str]:
@@ -116,15 +170,18 @@ def _env_names(expression: Expression) -> set[str]:
     }
 
 
-def _check_kind(source: Source, path: Path, expression: Expression) -> None:
+def _check_condition(desk: Desk, path: Path, expression: Expression, shape: Shape) -> None:
     """Errors and warnings for conditions whose value is plain to see."""
-    node = expression.node
-    span = (node.start + expression.start, node.end + expression.start)
-    if isinstance(node, Items | Concat | Arithmetic | Negative) or (
-        isinstance(node, Literal) and not isinstance(node.value, bool)
-    ):
-        source.error("E226", path, "a condition must be true or false", "compare it with something", offset=span)
-    elif not isinstance(node, Literal) and not expression.roots and not expression.volatile:
+    source, node = desk.source, expression.node
+    inference = Inference(Names(roots=()))
+    inference.need_boolean(shape, node, "a condition")
+    for found in inference.findings:
+        span = (node.start + expression.start, node.end + expression.start)
+        source.error(found.code, path, found.message, found.help, offset=span)
+    if inference.findings or isinstance(node, Literal):
+        return
+    if not expression.roots and not expression.volatile:
+        span = (node.start + expression.start, node.end + expression.start)
         source.warning("W304", path, "this condition is always the same", "it uses no value of the run", offset=span)
 
 

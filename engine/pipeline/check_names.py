@@ -20,27 +20,82 @@ from engine.pipeline.expression.nodes import (
     Test,
     children,
 )
-from engine.pipeline.shapes import Shape
+from engine.pipeline.types import (
+    BOOLEAN,
+    INTEGER,
+    NULL,
+    NUMBER,
+    SECRET,
+    STRING,
+    Shape,
+    either,
+    fields_of,
+    list_of,
+    map_of,
+    nullable,
+    object_of,
+    word_of,
+)
 
 ROOTS = ("event", "inputs", "vars", "env", "run", "steps", "secrets", "error", "result")
-LATER_ROOTS = ("events", "outputs", "incoming", "approval", "item", "index")  # of keys that are not supported yet
-EVENT = dict.fromkeys(("id", "source", "type", "time", "headers", "query", "path_params", "body"))
-RUN = dict.fromkeys(
-    (
-        *("id", "url", "pipeline", "version", "started_at", "scheduled_at", "trigger", "labels", "parent"),
-        *("replay_of", "outcome", "compensated"),
-    )
-)
-ERROR = dict.fromkeys(("type", "message", "step", "attempt", "data"))
-STEP = ("output", "status", "error", "cached", "attempts", "started_at", "finished_at")
+LATER_ROOTS = ("events", "outputs", "incoming", "approval", "item", "index")  # of places that are not these
+STATUSES = ("pending", "running", "succeeded", "recovered", "failed", "skipped", "cancelled")
+OUTCOMES = ("succeeded", "failed", "cancelled")
+EVENT: dict[str, Shape] = {
+    "id": STRING,
+    "source": STRING,
+    "type": STRING,
+    "time": STRING,
+    "headers": map_of(STRING),
+    "query": map_of(either(STRING, list_of(STRING))),  # a list if a name comes again
+    "path_params": map_of(STRING),
+    "body": None,
+}
+RUN: dict[str, Shape] = {
+    "id": STRING,
+    "url": STRING,
+    "pipeline": STRING,
+    "version": STRING,
+    "started_at": STRING,
+    "scheduled_at": nullable(STRING),
+    "trigger": nullable(STRING),
+    "labels": map_of(STRING),
+    "parent": None,
+    "replay_of": nullable(STRING),
+    "outcome": nullable(word_of(*OUTCOMES)),
+    "compensated": list_of(STRING),
+}
+ERROR: dict[str, Shape] = {
+    "type": STRING,
+    "message": STRING,
+    "step": nullable(STRING),
+    "attempt": nullable(INTEGER),
+    "data": None,
+}
+STEP: dict[str, Shape] = {
+    "output": None,
+    "status": nullable(word_of(*STATUSES)),
+    "error": nullable(object_of(ERROR)),
+    "cached": nullable(BOOLEAN),
+    "attempts": nullable(INTEGER),
+    "started_at": nullable(STRING),
+    "finished_at": nullable(STRING),
+}
+ERRORS = list_of(object_of({"index": INTEGER, "key": either(either(STRING, NUMBER), NULL), "error": object_of(ERROR)}))
 ELSEWHERE = {  # why a root that exists is not here
-    "error": "there is an `error` only in `on_error` and in `retry.when`",
-    "result": "there is a `result` only in a step's `output`; use `steps.ID.output`",
+    "error": "there is an `error` only in `on_error`, `compensate` and `retry.when`",
+    "result": "there is a `result` only in a step's `output` and `repeat.until`; use `steps.ID.output`",
     "steps": "no step has run yet at this point",
     "vars": "`vars` are evaluated when the run starts",
     "inputs": "here only the event and the environment are known",
     "event": "here only `secrets` and `env` are known",
     "run": "there is no run yet at this point",
+    "events": "there are `events` only if every trigger has a `batch`",
+    "outputs": "there are `outputs` only in `respond`",
+    "incoming": "there is an `incoming` only in `if` of `wait.events`",
+    "approval": "there is an `approval` only in `approval.notify`",
+    "item": "there is an `item` only inside of `for_each`",
+    "index": "there is an `index` only inside of `for_each`",
 }
 
 
@@ -50,6 +105,7 @@ class StepView(msgspec.Struct, frozen=True):
     output: Shape = None
     doubt: str = ""
     callee: str = ""  # id of the pipeline that it calls, if its output is that pipeline's outputs
+    loop: bool = False  # whether it has `errors`
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -96,6 +152,14 @@ class Reference(msgspec.Struct, frozen=True):
     guarded: bool  # something catches it if it is not there
 
 
+class Resolved(msgspec.Struct, frozen=True):
+    """What a root and the first of the names behind it are. used: how many of those are accounted for."""
+
+    shape: Shape
+    used: int = 0
+    findings: tuple[Finding, ...] = ()
+
+
 def references(node: Node, hidden: frozenset[str] = frozenset(), guarded: bool = False) -> Iterator[Reference]:
     """Every use of a root in an expression."""
     if isinstance(node, Name):
@@ -104,7 +168,7 @@ def references(node: Node, hidden: frozenset[str] = frozenset(), guarded: bool =
     elif isinstance(node, Access):
         if isinstance(node.base, Name):
             if node.base.name not in hidden:
-                yield _reference(node, node.base, guarded)
+                yield make_reference(node, node.base, guarded)
         else:
             yield from references(node.base, hidden, guarded)
         for part in node.parts:
@@ -127,7 +191,8 @@ def references(node: Node, hidden: frozenset[str] = frozenset(), guarded: bool =
             yield from references(child, hidden)
 
 
-def _reference(node: Access, root: Name, guarded: bool) -> Reference:
+def make_reference(node: Access, root: Name, guarded: bool) -> Reference:
+    """A path that begins with a root."""
     fields: list[tuple[str, int, int]] = []
     dynamic = False
     for part in node.parts:
@@ -141,162 +206,158 @@ def _reference(node: Access, root: Name, guarded: bool) -> Reference:
     return Reference(root, node, tuple(fields), dynamic, guarded)
 
 
-def check_names(node: Node, names: Names) -> Iterator[Finding]:
-    """What is wrong with the names in an expression."""
-    names = msgspec.structs.replace(names, guard=names.guard | guarded_steps(node))
-    for reference in references(node):
-        yield from _check(reference, names)
-
-
-def _check(reference: Reference, names: Names) -> Iterator[Finding]:
+def resolve(reference: Reference, names: Names) -> Resolved:
+    """What the root is in this place, and what is wrong with it."""
     root, fields = reference.root, reference.fields
     name = root.name
     if name == "secrets":
-        if "secrets" not in names.roots:
-            help = "a secret must not reach conditions, labels, keys, outputs or responses"
-            node = reference.node
-            yield Finding("E305", "secrets can only be used inside `with:`", node.start, node.end, help)
-        return
+        return _secret(reference, names)
     if name in names.locals:
-        yield from _fields(reference, names.locals[name], 0)
-        return
+        return Resolved(names.locals[name])
     if name in names.absent:
         message = f"`{name}` is not available here: {names.absent[name]}"
-        yield Finding("E206", message, root.start, reference.node.end)
-        return
+        return _wrong(Finding("E206", message, root.start, reference.node.end))
     if name not in names.roots:
-        yield _unknown_root(reference, names)
-        return
+        return _wrong(_unknown_root(reference, names))
     if name == "event":
-        if not names.event:
-            message = "`event` is not available here: no trigger of this pipeline delivers one; use `inputs`"
-            yield Finding("E206", message, root.start, reference.node.end)
-            return
-        yield from _fields(reference, EVENT, 0)
-    elif name == "run":
-        if fields and fields[0][0] == "outcome" and not names.outcome:
-            yield Finding("E206", "`run.outcome` is only known in `finally`", root.start, fields[0][2])
-            return
-        if fields and fields[0][0] == "compensated" and not names.compensated:
-            message = "`run.compensated` is only known in the pipeline's `on_error` and in `finally`"
-            yield Finding("E206", message, root.start, fields[0][2])
-            return
-        yield from _fields(reference, RUN, 0)
-    elif name == "error":
-        yield from _fields(reference, ERROR, 0)
-    elif name == "result":
-        yield from _fields(reference, names.result, 0)
-    elif name == "env":
-        yield from _env(reference, names)
-    elif fields and name == "inputs":
-        yield from _declared(reference, names.inputs, "E207", "input", frozenset())
-    elif fields and name == "vars":
-        yield from _declared(reference, names.vars, "E208", "variable", names.later_vars)
-    elif fields and name == "steps":
-        yield from _step(reference, names)
+        if names.event:
+            return Resolved(EVENT)
+        message = "`event` is not available here: no trigger of this pipeline delivers one; use `inputs`"
+        return _wrong(Finding("E206", message, root.start, reference.node.end))
+    if name == "run":
+        return _run(reference, names)
+    if name == "error":
+        return Resolved(ERROR)
+    if name == "result":
+        return Resolved(names.result)
+    if name == "env":
+        return _env(reference, names)
+    if name == "inputs":
+        return _declared(reference, names.inputs, "E207", "input") if fields else Resolved(object_of(names.inputs))
+    if name == "vars":
+        known = _declared(reference, names.vars, "E208", "variable", names.later_vars) if fields else None
+        return known or Resolved(object_of(names.vars))
+    return _step(reference, names) if fields else Resolved(None, len(fields))
+
+
+def step_fields(view: StepView) -> dict[str, Shape]:
+    """The fields of ``steps.ID``."""
+    return {**STEP, "output": view.output, **({"errors": ERRORS} if view.loop else {})}
+
+
+def _wrong(*findings: Finding) -> Resolved:
+    return Resolved(None, 0, findings)
+
+
+def _secret(reference: Reference, names: Names) -> Resolved:
+    used = len(reference.fields)
+    if "secrets" in names.roots:
+        return Resolved(SECRET, used)
+    help = "a secret must not reach conditions, labels, keys, outputs or responses"
+    node = reference.node
+    found = Finding("E305", "secrets can only be used inside `with:`", node.start, node.end, help)
+    return Resolved(None, used, (found,))
+
+
+def _run(reference: Reference, names: Names) -> Resolved:
+    first = reference.fields[0] if reference.fields else ("", 0, 0)
+    start = reference.root.start
+    if first[0] == "outcome" and not names.outcome:
+        message = "`run.outcome` is only known in `finally`"
+        return _wrong(Finding("E206", message, start, first[2]))
+    if first[0] == "compensated" and not names.compensated:
+        message = "`run.compensated` is only known in the pipeline's `on_error` and in `finally`"
+        return _wrong(Finding("E206", message, start, first[2]))
+    return Resolved(RUN)
 
 
 def _unknown_root(reference: Reference, names: Names) -> Finding:
     root = reference.root
     name = root.name
-    if name in ROOTS:
+    if name in ROOTS or (name in LATER_ROOTS and name not in names.roots):
         return Finding("E206", f"`{name}` is not available here", root.start, reference.node.end, ELSEWHERE[name])
-    if name in LATER_ROOTS:
-        return Finding("E206", f"`{name}` is not supported yet", root.start, reference.node.end)
-    help = did_you_mean(name, names.roots)
-    for kind, known in (("steps", names.steps), ("inputs", names.inputs), ("vars", names.vars)):
-        if name in known and kind in names.roots:
+    known = tuple(dict.fromkeys((*names.locals, *names.roots)))
+    help = did_you_mean(name, known)
+    for kind, declared in (("steps", names.steps), ("inputs", names.inputs), ("vars", names.vars)):
+        if name in declared and kind in names.roots:
             suffix = ".output" if kind == "steps" and not reference.fields else ""
             help = f"did you mean `{kind}.{name}{suffix}`?"
     if not help:
-        help = f"there are: {', '.join(names.roots)}; a text needs quotes: '{name}'"
+        help = f"there are: {', '.join(known)}; a text needs quotes: '{name}'"
     return Finding("E203", f"there is no `{name}`", root.start, root.end, help)
 
 
-def _env(reference: Reference, names: Names) -> Iterator[Finding]:
+def _env(reference: Reference, names: Names) -> Resolved:
     root = reference.root
     if not reference.fields:
         help = "write `env.NAME`; a computed name could not be checked"
-        yield Finding("E209", "an environment variable is named literally", root.start, reference.node.end, help)
-        return
+        message = "an environment variable is named literally"
+        return _wrong(Finding("E209", message, root.start, reference.node.end, help))
     name, start, end = reference.fields[0]
-    if name not in names.env:
-        help = did_you_mean(name, names.env, f"add it there: `env: [{name}]`")
-        yield Finding("E209", f"`{name}` is not in `env:` of project.yaml", start, end, help)
+    if name in names.env:
+        return Resolved(STRING, 1)
+    help = did_you_mean(name, names.env, f"add it there: `env: [{name}]`")
+    return _wrong(Finding("E209", f"`{name}` is not in `env:` of project.yaml", start, end, help))
 
 
 def _declared(
-    reference: Reference, known: Mapping[str, Shape], code: str, kind: str, later: frozenset[str]
-) -> Iterator[Finding]:
+    reference: Reference, known: Mapping[str, Shape], code: str, kind: str, later: frozenset[str] = frozenset()
+) -> Resolved:
     name, _, end = reference.fields[0]
     start = reference.root.start
     if name in later:
         message = f"{kind} `{name}` has no value yet at this point"
-        yield Finding(code, message, start, end, "move it below that one")
-        return
-    if name not in known:
-        declared = f"it has: {', '.join(known)}" if known else f"it declares no {kind}s"
-        yield Finding(code, f"this pipeline has no {kind} `{name}`", start, end, did_you_mean(name, known, declared))
-        return
-    yield from _fields(reference, known[name], 1)
+        return _wrong(Finding(code, message, start, end, "move it below that one"))
+    if name in known:
+        return Resolved(known[name], 1)
+    declared = f"it has: {', '.join(known)}" if known else f"it declares no {kind}s"
+    message = f"this pipeline has no {kind} `{name}`"
+    return _wrong(Finding(code, message, start, end, did_you_mean(name, known, declared)))
 
 
-def _step(reference: Reference, names: Names) -> Iterator[Finding]:
+def _step(reference: Reference, names: Names) -> Resolved:
     name, _, end = reference.fields[0]
     node, start = reference.node, reference.root.start
+    if name not in names.steps and name in names.unreachable:
+        message = f"step `{name}` cannot be seen from here"
+        return _wrong(Finding("E205", message, start, node.end, names.unreachable[name]))
     if name in names.later_steps:
-        yield Finding(
-            "E204", f"step `{name}` has not run yet at this point", start, node.end, "move this step below it"
-        )
-        return
-    if name in names.unreachable:
-        yield Finding("E205", f"step `{name}` cannot be seen from here", start, node.end, names.unreachable[name])
-        return
+        message = f"step `{name}` has not run yet at this point"
+        return _wrong(Finding("E204", message, start, node.end, "move this step below it"))
     if name not in names.steps:
         ids = [*names.steps, *names.later_steps]
         help = did_you_mean(name, ids, f"there are: {', '.join(ids)}" if ids else "give the step an `id`")
-        yield Finding("E205", f"there is no step `{name}`", start, end, help)
-        return
+        return _wrong(Finding("E205", f"there is no step `{name}`", start, end, help))
     view = names.steps[name]
+    known = step_fields(view)
     if len(reference.fields) < 2:
-        return
+        return Resolved(object_of(known), 1)
     field, begin, finish = reference.fields[1]
-    if field not in STEP:
-        help = did_you_mean(field, STEP)
-        if not help:
-            known = view.output
-            own = known is not None and field in known
-            help = (
-                f"did you mean `steps.{name}.output.{field}`?" if own or known is None else f"it has: {', '.join(STEP)}"
-            )
-        yield Finding("E214", f"a step has no `{field}`", begin, finish, help)
-        return
+    if field not in known:
+        return _wrong(Finding("E214", f"a step has no `{field}`", begin, finish, _step_help(name, field, view, known)))
     if field != "output":
-        return
+        return Resolved(known[field], 2)
+    findings: list[Finding] = []
     if view.doubt and not reference.guarded and name not in names.guard:
         help = f"add `?? <fallback>`, or test `steps.{name}.status == 'succeeded'` first"
-        yield Finding("W301", f"step `{name}` {view.doubt}", start, node.end, help)
+        findings.append(Finding("W301", f"step `{name}` {view.doubt}", start, node.end, help))
     if view.callee and view.output is not None and len(reference.fields) > 2:
+        outputs = fields_of(view.output)
         wanted, begin, finish = reference.fields[2]
-        if wanted not in view.output:
-            help = did_you_mean(wanted, view.output, f"it has: {', '.join(view.output) or 'none'}")
-            yield Finding("E403", f"pipeline `{view.callee}` has no output `{wanted}`", begin, finish, help)
-            return
-    yield from _fields(reference, view.output, 2)
+        if wanted not in outputs:
+            help = did_you_mean(wanted, outputs, f"it has: {', '.join(outputs) or 'none'}")
+            findings.append(Finding("E403", f"pipeline `{view.callee}` has no output `{wanted}`", begin, finish, help))
+            return Resolved(None, 2, tuple(findings))
+    return Resolved(view.output, 2, tuple(findings))
 
 
-def _fields(reference: Reference, shape: Shape, skip: int) -> Iterator[Finding]:
-    """Follow the fields as far as they are known."""
-    for name, start, end in reference.fields[skip:]:
-        if shape is None:
-            return
-        if name not in shape:
-            known = ", ".join(list(shape)[:20]) or "nothing"
-            yield Finding(
-                "E214", f"there is no field `{name}`", start, end, did_you_mean(name, shape, f"it has: {known}")
-            )
-            return
-        shape = shape[name]
+def _step_help(name: str, field: str, view: StepView, known: Mapping[str, Shape]) -> str:
+    if field == "errors":
+        return "only a loop has them: one with `for_each`"
+    help = did_you_mean(field, known)
+    if not help and (view.output is None or field in fields_of(view.output)):
+        return f"did you mean `steps.{name}.output.{field}`?"
+    return help or f"it has: {', '.join(known)}"
 
 
 def guarded_steps(node: Node) -> frozenset[str]:

@@ -167,7 +167,7 @@ def test_the_smallest_pipeline(check: Check) -> None:
         ("id: a\nsteps: [{uses: value, with: '${{ result }}'}]", "2:34 E206 `result` is not available here"),
         ("id: a\nsteps: [{uses: value, output: '${{ secrets.A }}'}]", "2:36 E305 secrets can only be used"),
         ("id: a\nsteps: [{uses: value, with: '${{ 5 | nope }}'}]", "2:38 E202 there is no filter `nope`"),
-        ("id: a\nsteps: [{uses: value, with: '${{ [1] | map(i => i.x ~ j) }}'}]", "2:55 E203 there is no `j`"),
+        ("id: a\nsteps: [{uses: value, with: '${{ [1] | map(i => i ~ j) }}'}]", "2:53 E203 there is no `j`"),
         (
             "id: a\nsteps: [{uses: value, with: '${{ run.outcome }}'}]",
             "2:34 E206 `run.outcome` is only known in `finally`",
