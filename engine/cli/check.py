@@ -56,6 +56,7 @@ def check(
     quiet
         Errors only, and nothing at all if there are none.
     """
+    from engine.pipeline.check import missing_secrets
     from engine.plugin.host import load_catalog
     from engine.settings import load_settings
 
@@ -63,7 +64,7 @@ def check(
     files = find_files(paths or [settings.pipelines, *(path for path in [Path("tests")] if path.is_dir())])
     pipelines, problems = check_places(files, load_catalog().catalog)
     if secrets or env:
-        problems += _missing(pipelines, files.root, _names(env) if env else _set_here(settings))
+        problems += missing_secrets(pipelines, _names(env) if env else _set_here(settings))
     if quiet:
         problems = [problem for problem in problems if problem.severity == "error"]
     problems = [msgspec.structs.replace(problem, file=seen_from_here(problem.file, files.root)) for problem in problems]
@@ -103,34 +104,6 @@ def _summary(problems: Sequence[Any], pipelines: int, tests: int, *, failed: boo
         return f"{' and '.join(found)} in {_count(bad, 'file')}; {_count(pipelines, 'pipeline')} without errors"
     checked = _count(pipelines, "pipeline") + f" and {_count(tests, 'test file')}" * bool(tests)
     return f"{paint(checked, GREEN)} checked, no errors" + f", {_count(warnings, 'warning')}" * bool(warnings)
-
-
-def _missing(pipelines: Sequence[Any], root: Path, known: frozenset[str]) -> list[Any]:
-    """A problem for each secret that a pipeline uses and nobody has set, where it is first named."""
-    from engine.pipeline.marks import Marks
-    from engine.pipeline.report import Problem
-
-    problems = []
-    for pipeline in pipelines:
-        for name in sorted(set(pipeline.secrets) - known):
-            text = (root / pipeline.file).read_text(encoding="utf-8", errors="replace")
-            found = re.search(rf"\bsecrets\s*\.\s*{re.escape(name)}\b", text)
-            marks = Marks(text, {})
-            place = marks.place(*found.span()) if found is not None else marks.place(0, 1)
-            problems.append(
-                Problem(
-                    code="E306",
-                    severity="error",
-                    message=f"secret {name} is not set",
-                    file=pipeline.file,
-                    line=place.line,
-                    column=place.column,
-                    length=place.length,
-                    help=f"set HOOKWRIGHT_SECRET_{name}, or write `{name}=...` into the secrets file",
-                    source_line=marks.line(place.line),
-                )
-            )
-    return problems
 
 
 def _set_here(settings: Any) -> frozenset[str]:

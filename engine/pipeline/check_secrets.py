@@ -1,23 +1,23 @@
 """Secrets that pipelines name and nobody has set."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import msgspec
 
 from engine.pipeline.marks import Marks
-from engine.pipeline.report import Problem, Report
+from engine.pipeline.report import Problem
 from engine.pipeline.spec import Pipeline
 
 
-def missing_secrets(report: Report, known: Collection[str]) -> list[Problem]:
+def missing_secrets(pipelines: Iterable[Pipeline], known: Collection[str]) -> list[Problem]:
     """A problem for each pipeline and secret that is not among the known names, where it first stands in the file."""
-    return [_problem(pipeline, name) for pipeline in report.pipelines for name in pipeline.secrets if name not in known]
+    return [_problem(pipeline, name) for pipeline in pipelines for name in pipeline.secrets if name not in known]
 
 
 def _problem(pipeline: Pipeline, name: str) -> Problem:
     text = str(msgspec.json.decode(pipeline.source)["yaml"])
-    place = re.search(rf"\bsecrets\.{re.escape(name)}\b", text)  # none: it comes with the project's defaults
+    place = re.search(rf"\bsecrets\s*\.\s*{re.escape(name)}\b", text)  # none: it comes with the project's defaults
     marks = Marks(text, {})
     where = marks.place(place.start(), place.end()) if place else marks.place(0, 1)
     return Problem(
@@ -28,6 +28,6 @@ def _problem(pipeline: Pipeline, name: str) -> Problem:
         line=where.line,
         column=where.column,
         length=where.length,
-        help=f"set HOOKWRIGHT_SECRET_{name}, or add `{name}=...` to the secrets file",
+        help=f"set HOOKWRIGHT_SECRET_{name}, or write `{name}=...` into the secrets file",
         source_line=marks.line(where.line),
     )

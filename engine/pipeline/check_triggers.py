@@ -30,6 +30,7 @@ from engine.pipeline.inputs import make_input
 from engine.pipeline.marks import Path
 from engine.pipeline.shapes import Shape, either, of_schema
 from engine.pipeline.spec import Input, Position, Trigger
+from engine.pipeline.types import list_of
 
 BATCHED = "a run of this pipeline has `events`, a list: its trigger has a `batch`"
 MIXED = "only some triggers of this pipeline have a `batch`; hand over what you need as `inputs`"
@@ -83,7 +84,7 @@ def event_names(found: Sequence[Found], names: Names) -> Names:
         absent = {**names.absent, "events": SINGLE}
         return msgspec.structs.replace(names, event=bool(delivering), absent=absent, locals=local)
     if len(batched) == len(delivering):
-        locals_ = {**names.locals, "events": None}
+        locals_ = {**names.locals, "events": list_of(EVENT if shape is None else shape)}
         return msgspec.structs.replace(names, absent={**names.absent, "event": BATCHED}, locals=locals_)
     return msgspec.structs.replace(names, absent={**names.absent, "event": MIXED, "events": MIXED})
 
