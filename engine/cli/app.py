@@ -14,6 +14,7 @@ from engine.cli import (
     explain,
     fmt,
     graph,
+    lsp,
     plugins,
     runs,
     schema,
@@ -59,6 +60,7 @@ def create_app() -> App:
     app.command(graph.graph, group=WRITE)
     app.command(fmt.fmt, group=WRITE)
     app.command(schema.schema, group=WRITE)
+    app.command(lsp.lsp, group=WRITE)
     _add(app, plugins.create_group(), WRITE)
     app.command(development.dev_ai, name="dev-ai", group=WRITE)
     app.command(send.send, group=WATCH)

@@ -24,6 +24,8 @@ class LanguageClient:
         self.diagnostics: dict[str, list[Any]] = {}
         self.changed = asyncio.Condition()
         self.number = 0
+        self.initialized: Any = None  # what the server said about itself
+        self.ended = False  # whether the test has shut it down
         self.reading = asyncio.create_task(self._read())
 
     async def request(self, method: str, **params: Any) -> Any:
@@ -110,7 +112,7 @@ async def start_server(command: Sequence[str], root: Path, **settings: Any) -> A
             "workspace": {"workspaceFolders": True},
         }
         folders = [{"uri": root.as_uri(), "name": root.name}]
-        client.initialized = await client.request(  # type: ignore[attr-defined]
+        client.initialized = await client.request(
             "initialize",
             processId=None,
             rootUri=root.as_uri(),
@@ -120,8 +122,9 @@ async def start_server(command: Sequence[str], root: Path, **settings: Any) -> A
         )
         client.notify("initialized")
         yield client
-        await client.request("shutdown")
-        client.notify("exit")
+        if not client.ended:
+            await client.request("shutdown")
+            client.notify("exit")
         await asyncio.wait_for(process.wait(), PATIENCE)
     finally:
         if process.returncode is None:

@@ -137,9 +137,10 @@ def test_patterns(pattern: str, text: str, fits: bool) -> None:
 def test_what_editors_show(pipeline: Draft202012Validator) -> None:
     """Every key of the language and every field of a plugin that has a description shows it, with its default."""
     defs = pipeline.schema["$defs"]
+    schemas = [make_schema(kind, make_catalog())["$defs"] for kind in KINDS]
     for name, section in {**SECTIONS, **TEST_SECTIONS}.items():
-        for kind in KINDS:
-            schema = make_schema(kind, make_catalog())["$defs"].get(name)
+        for found in schemas:
+            schema = found.get(name)
             keys = schema and schema.get("allOf", schema.get("anyOf", [{}])[-1].get("allOf"))[0]["properties"]
             for key in section.keys.values():
                 if schema and not (key.name == "with" and name in ("step", "trigger")):
