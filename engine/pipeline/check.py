@@ -29,8 +29,10 @@ __all__ = [
     "missing_secrets",
 ]
 
-# What depends on the plugins installed, and on what was deployed together with a version.
+# What does not keep a stored version from running: it depends on the plugins that are installed now, or it is about
+# an expression that can be evaluated all the same and was fine with the plugins of then.
 INSTALLATION = frozenset({"E105", "E106", "E107", "E113", "E114", "E115", "E304"})
+TYPES = frozenset({"E214", "E224", "E225", "E226", "E228", "E403"})
 
 
 def check_files(
@@ -109,7 +111,7 @@ def load_version(source: bytes, catalog: Catalog) -> Pipeline:
         units.append(Unit(loaded, text, files, frozenset(item["env"]), defaults=defaults))
     read_units(units, catalog)
     problems = [problem for unit in units for problem in unit.source.problems]
-    fatal = [item for item in problems if item.severity == "error" and item.code not in INSTALLATION]
+    fatal = [item for item in problems if item.severity == "error" and item.code not in INSTALLATION | TYPES]
     pipeline = units[0].pipeline
     if fatal or pipeline is None:
         raise PipelineError(fatal or problems)

@@ -153,7 +153,7 @@ def _vars(desk: Desk, value: Any, names: Names) -> tuple[dict[str, Template], di
         later = frozenset(found) - known.keys()
         place = names.adding("vars", vars=dict(known), later_vars=later)
         templates[name] = compile_value(desk, ("vars", name), item, place)
-        known[name] = shape_of(templates[name], place)
+        known[name] = shape_of(templates[name], place, desk.catalog.filters)
     return templates, known
 
 
@@ -179,7 +179,7 @@ def _used_defaults(desk: Desk, data: dict[str, Any]) -> dict[str, Any]:
 def _outputs(desk: Desk, value: Any, names: Names) -> tuple[dict[str, Template], dict[str, Shape]]:
     found = need_map(desk.source, ("outputs",), value, "`outputs`")
     templates = {name: compile_value(desk, ("outputs", name), item, names) for name, item in found.items()}
-    return templates, {name: shape_of(template, names) for name, template in templates.items()}
+    return templates, {name: shape_of(template, names, desk.catalog.filters) for name, template in templates.items()}
 
 
 def _maybe(view: StepView, doubt: str) -> StepView:
