@@ -1,34 +1,47 @@
-"""Lists of steps: `steps`, `on_error`, `finally`, and a step's own `on_error`."""
+"""Lists of steps: `steps`, `on_error`, `finally`, and what stands inside of a step."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from engine.core.retry import RetryPolicy
-from engine.pipeline.check_config import ConfigCheck, is_free
-from engine.pipeline.check_expressions import Desk, compile_condition, compile_value
+from engine.pipeline.check_blocks import empty, find_branches, find_cases, note_unreachable
+from engine.pipeline.check_calls import read_action, read_call, read_uses
+from engine.pipeline.check_defaults import check_queue
+from engine.pipeline.check_expressions import Desk, compile_condition, compile_value, shape_of
 from engine.pipeline.check_keys import check_keys
+from engine.pipeline.check_limits import read_concurrency, read_key, read_rate_limit
+from engine.pipeline.check_loops import BEFORE, read_for_each, read_repeat
 from engine.pipeline.check_names import Names, StepView, guarded_steps
-from engine.pipeline.check_values import (
-    STEP_ID,
-    describe,
-    need_bool,
-    need_duration,
-    need_id,
-    need_integer,
-    need_list,
-    need_number,
-    need_text,
-    need_word,
-)
-from engine.pipeline.expression.errors import did_you_mean
-from engine.pipeline.grammar_steps import CACHE, ON_ERROR, RETRY, STEP
+from engine.pipeline.check_retry import read_cache, read_retry
+from engine.pipeline.check_sensitive import read_sensitive
+from engine.pipeline.check_shapes import find_shape
+from engine.pipeline.check_values import STEP_ID, describe, need_duration, need_id, need_list, need_text, need_word
+from engine.pipeline.check_waits import read_wait
+from engine.pipeline.expression import Template, compile_template
+from engine.pipeline.expression.template import has_expression
+from engine.pipeline.grammar import FAIL_OR_CONTINUE
+from engine.pipeline.grammar_steps import ON_ERROR, STEP
 from engine.pipeline.marks import Path
-from engine.pipeline.shapes import Shape, either, of_type, of_value
-from engine.pipeline.spec import Cache, OnError, Position, Retry, Step
+from engine.pipeline.spec import Case, OnError, Position, Step
+from engine.pipeline.step_ids import Hidden, find_ids
+from engine.pipeline.types import NULL, Shape, either, list_of, nullable
 
-MAX_ATTEMPTS = 100
+__all__ = ["STEP_ROOTS", "StepReader", "find_ids"]
+
 STEP_ROOTS = ("event", "inputs", "vars", "env", "run", "steps")
+NO_WITH = compile_template({})
+Views = Mapping[str, StepView]
+
+
+class Inner(msgspec.Struct, frozen=True):
+    """What a shape brings to its step. fields: of the Step; views: steps inside of it that can be seen later."""
+
+    fields: dict[str, Any]
+    result: Shape = None
+    views: Views = {}
+    callee: str = ""
 
 
 class StepReader:
@@ -37,202 +50,276 @@ class StepReader:
     def __init__(self, desk: Desk, names: Names, ids: dict[str, Path]) -> None:
         self.desk = desk
         self.source = desk.source
-        self.names = names  # what every step may use, `steps` aside
+        self.names = names  # what every step may use here, `steps` aside
         self.ids = ids  # all step ids of the file, and where each is
-        self.views: dict[str, StepView] = {}  # steps that have been read
-        self.doubt = ""  # why the steps that are read now may not have run
+        self.views: Views = {}  # steps that can be seen here; replaced, never changed
+        self.last: Shape = None  # what is known of the output of the step that was read last
 
     def read(self, path: Path, value: Any, prefix: str, *extra: str) -> tuple[Step, ...]:
         """The steps of a list. prefix: of the keys of steps without an id. extra: more roots, such as `error`."""
         steps: list[Step] = []
-        for index, item in enumerate(need_list(self.source, path, value, f"`{path[-1]}`")):
+        self.last = None
+        items = need_list(self.source, path, value, f"`{path[-1]}`")
+        for index, item in enumerate(items):
             where = (*path, index)
             if not isinstance(item, dict):
                 hint = "begin with `uses:`"
                 self.source.error("E103", where, f"a step must be a map, this is {describe(item)}", hint)
                 continue
-            step = self.step(where, item, f"{prefix}[{index}]", extra)
-            if step is not None:
-                steps.append(step)
+            steps.append(self.step(where, item, f"{prefix}[{index}]", extra))
+        note_unreachable(self.source, path, items)
         return tuple(steps)
 
-    def step(self, path: Path, item: dict[str, Any], key: str, extra: tuple[str, ...]) -> Step | None:
+    def visible(self, extra: tuple[str, ...], place: Path = ()) -> Names:
+        """What a step at this place may use; or what stands below all steps."""
+        return msgspec.structs.replace(
+            self.names,
+            roots=(*STEP_ROOTS, *extra),
+            steps=self.views,
+            later_steps=frozenset(self.ids.keys() - self.views.keys()),
+            unreachable=Hidden(self.source.data, self.ids, place),
+        )
+
+    def step(self, path: Path, item: dict[str, Any], key: str, extra: tuple[str, ...]) -> Step:
         source, desk = self.source, self.desk
         check_keys(source, path, item, STEP)
-        id_ = need_id(source, (*path, "id"), item["id"], "`id`", STEP_ID) if "id" in item else None
-        if id_ is not None and self.ids.get(id_) != path:
-            line = source.marks.value((*self.ids[id_], "id")).line
-            source.error("E110", (*path, "id"), f"there is a step `{id_}` already, on line {line}")
+        id_ = self.id(path, item)
         key = id_ or key
-        names = self.visible(extra)
-        condition = compile_condition(desk, (*path, "if"), item["if"], names) if "if" in item else None
-        if condition is not None:
-            names = msgspec.structs.replace(names, guard=guarded_steps(condition.node))
-        uses = self.uses(path, item)
-        item = desk.merge(uses, item, path)
-        type_ = desk.catalog.steps.get(uses)
-        with_ = item.get("with")
-        if type_ is not None:
-            ConfigCheck(source, uses).check((*path, "with") if "with" in item else path, with_, type_.config)
-        empty: Any = None if type_ is not None and is_free(type_.config) else {}
-        template = compile_value(desk, (*path, "with"), empty if with_ is None else with_, names.adding("secrets"))
-        result = of_type(type_.result) if type_ is not None else None
-        if uses == "value" and not isinstance(with_, str):
-            result = of_value(with_)
-        raw = names.adding("result", result=result)
+        shape = find_shape(source, path, item)
+        uses = read_uses(desk, path, item) if shape in ("action", "call") else ""
+        if uses:
+            item = desk.merge(uses, item, path)
+        names = self.visible(extra, path)
+        condition = None
+        if "if" in item:
+            early = {"item": BEFORE, "index": BEFORE} if "for_each" in item and "item" not in names.locals else {}
+            known = msgspec.structs.replace(names, absent={**names.absent, **early})
+            condition = compile_condition(desk, (*path, "if"), item["if"], known)
+            names = msgspec.structs.replace(names, guard=names.guard | guarded_steps(condition.node))
+        for_each, inside = None, names
+        if "for_each" in item:
+            for_each, inside = read_for_each(desk, (*path, "for_each"), item["for_each"], names)
+        before = self.views
+        inner = self.inner(path, item, key, shape, uses, inside, extra)
+        raw = msgspec.structs.replace(
+            inside.adding("result", result=inner.result),
+            steps={**before, **inner.views},
+            later_steps=names.later_steps - inner.views.keys(),
+        )
         output = compile_value(desk, (*path, "output"), item["output"], raw) if "output" in item else None
-        shape = of_value(item["output"]) if "output" in item else result
-        step = Step(
+        kept = one = shape_of(output, raw, desk.catalog.filters) if output is not None else inner.result
+        if for_each is not None:
+            kept = list_of(nullable(kept) if for_each.on_item_error == "continue" else kept)
+        self.views = before if for_each is not None else {**before, **_doubted(inner.views, _doubt_inside(shape, item))}
+        on_error = OnError()
+        if "on_error" in item:
+            on_error, kept = self.on_error((*path, "on_error"), item["on_error"], key, names, extra, kept)
+        view = StepView(
+            output=kept,
+            doubt=_doubt(item, on_error),
+            callee=inner.callee if output is None and for_each is None and on_error.mode == "fail" else "",
+            loop=for_each is not None,
+        )
+        own = {id_: StepView(one)} if id_ is not None else {}
+        compensate = self.compensate(path, item, key, inside, extra, {**before, **inner.views, **own})
+        if id_ is not None:
+            self.views = {**self.views, id_: view}
+        self.last = view.output
+        name = need_text(source, (*path, "name"), item["name"], "`name`") if "name" in item else (id_ or uses or key)
+        place = source.marks.value(path)
+        return Step(
+            **inner.fields,
+            **self.settings(path, item, inside, raw),
             key=key,
             id=id_,
-            name=need_text(source, (*path, "name"), item["name"], "`name`") if "name" in item else (id_ or uses or key),
+            name=name,
             uses=uses,
-            with_=template,
-            position=self.position(path),
+            position=Position(line=place.line, column=place.column),
             condition=condition,
-            retry=self.retry((*path, "retry"), item["retry"], names) if "retry" in item else None,
-            timeout=need_duration(source, (*path, "timeout"), item["timeout"], "`timeout`")
-            if "timeout" in item
-            else None,
-            on_error=self.on_error((*path, "on_error"), item["on_error"], key, names, extra)
-            if "on_error" in item
-            else OnError(),
+            on_error=on_error,
             output=output,
-            cache=self.cache((*path, "cache"), item["cache"], names) if "cache" in item else None,
-            idempotency_key=self.key((*path, "idempotency_key"), item["idempotency_key"], names)
-            if "idempotency_key" in item
-            else None,
+            shape=shape,
+            for_each=for_each,
+            compensate=compensate,
+            sensitive=read_sensitive(source, (*path, "sensitive"), item["sensitive"], view.output)
+            if "sensitive" in item
+            else False,
         )
-        if id_ is not None:
-            self.views[id_] = self.view(step, item, shape)
-        return step
 
-    def visible(self, extra: tuple[str, ...]) -> Names:
-        """What the next step may use."""
-        later = frozenset(self.ids) - self.views.keys()
-        roots = (*STEP_ROOTS, *extra)
-        return msgspec.structs.replace(self.names, roots=roots, steps=dict(self.views), later_steps=later)
+    def id(self, path: Path, item: dict[str, Any]) -> str | None:
+        if "id" not in item:
+            return None
+        id_ = need_id(self.source, (*path, "id"), item["id"], "`id`", STEP_ID)
+        if id_ is not None and self.ids.get(id_) != path:
+            line = self.source.marks.value((*self.ids[id_], "id")).line
+            self.source.error("E110", (*path, "id"), f"there is a step `{id_}` already, on line {line}")
+        return id_
 
-    def view(self, step: Step, item: dict[str, Any], shape: Shape) -> StepView:
-        """What later steps know about this one."""
-        doubt = self.doubt
-        if step.on_error.mode == "continue":
-            doubt = doubt or "may have failed: it has `on_error: continue`"
-        elif step.on_error.mode == "output" and isinstance(item["on_error"], dict):
-            shape = either(shape, of_value(item["on_error"].get("output")))
-        elif step.on_error.mode == "steps":
-            shape = None
-        if step.condition is not None:
-            doubt = "may not have run: it has an `if`"
-        return StepView(output=shape, doubt=doubt)
+    def inner(
+        self, path: Path, item: dict[str, Any], key: str, shape: str, uses: str, names: Names, extra: tuple[str, ...]
+    ) -> Inner:
+        """What the step does, by its shape."""
+        if shape == "action":
+            action = read_action(self.desk, path, uses, item.get("with"), names)
+            return Inner({"with_": action.with_}, action.result)
+        if shape == "call":
+            call = read_call(self.desk, path, uses, item.get("with"), names)
+            return Inner({"with_": call.with_, "pipeline": call.pipeline}, call.result, callee=call.pipeline or "")
+        fields: dict[str, Any] = {"with_": NO_WITH}
+        before = self.views
+        with self.place(names):
+            result: Shape = NULL
+            if shape == "group":
+                fields["steps"] = self.filled((*path, "steps"), item["steps"], f"{key}.steps", extra)
+                result = self.last
+            elif shape == "parallel":
+                fields["branches"] = self.parallel((*path, "parallel"), item["parallel"], key, extra)
+            elif shape == "switch":
+                fields["cases"] = self.switch((*path, "switch"), item["switch"], key, names, extra)
+            else:
 
-    def uses(self, path: Path, item: dict[str, Any]) -> str:
-        where = (*path, "uses")
-        if "uses" not in item:
-            if not any(key in item for key in ("steps", "parallel", "switch", "wait")):
-                self.source.error("E104", path, "a step needs `uses`", "as in `uses: http.request`")
-            return ""
-        uses = need_text(self.source, where, item["uses"], "`uses`")
-        if uses.startswith("pipeline:"):
-            self.source.error("E102", where, "calling another pipeline is not supported yet")
-        elif uses and uses not in self.desk.catalog.steps and "${{" not in uses:
-            listing = "`hookwright plugins list` shows the installed ones"
-            hint = did_you_mean(uses, self.desk.catalog.steps)
-            message = f"there is no step type `{uses[:80]}`"
-            self.source.error("E114", where, message, f"{hint} {listing}".strip())
-        return uses
+                def notify(where: Path, value: Any, known: Names) -> tuple[Step, ...]:
+                    with self.place(known):
+                        return self.read(where, value, f"{key}.notify", *extra)
 
-    def on_error(self, path: Path, value: Any, key: str, names: Names, extra: tuple[str, ...]) -> OnError:
+                fields["wait"], result = read_wait(self.desk, (*path, "wait"), item["wait"], names, notify)
+            inside = {name: view for name, view in self.views.items() if name not in before}
+        self.views = before
+        return Inner(fields, result, inside)
+
+    def filled(self, path: Path, value: Any, prefix: str, extra: tuple[str, ...]) -> tuple[Step, ...]:
+        """A list that must not be empty."""
+        if empty(value):
+            self.source.error("E104", path, f"`{path[-1]}` has no steps", "as in `- uses: http.request`", key=True)
+        return self.read(path, value, prefix, *extra)
+
+    def parallel(self, path: Path, value: Any, key: str, extra: tuple[str, ...]) -> dict[str, tuple[Step, ...]]:
+        branches: dict[str, tuple[Step, ...]] = {}
+        before = after = self.views
+        for name, steps in find_branches(self.source, path, value):
+            self.views = before
+            branches[name] = self.filled((*path, name), steps, f"{key}.parallel.{name}", extra)
+            after = {**after, **self.views}
+        self.views = after
+        return branches
+
+    def switch(self, path: Path, value: Any, key: str, names: Names, extra: tuple[str, ...]) -> tuple[Case, ...]:
+        cases: list[Case] = []
+        before = after = self.views
+        for index, case in find_cases(self.source, path, value):
+            self.views = before
+            where = (*path, index)
+            condition, known = None, names
+            if "if" in case:
+                condition = compile_condition(self.desk, (*where, "if"), case["if"], names)
+                known = msgspec.structs.replace(names, guard=names.guard | guarded_steps(condition.node))
+            part = "else" if "else" in case else "steps"
+            with self.place(known):
+                steps = self.filled((*where, part), case.get(part), f"{key}.switch[{index}].{part}", extra)
+            cases.append(Case(condition, steps))
+            after = {**after, **self.views}
+        self.views = after
+        return tuple(cases)
+
+    def on_error(
+        self, path: Path, value: Any, key: str, names: Names, extra: tuple[str, ...], kept: Shape
+    ) -> tuple[OnError, Shape]:
+        """What happens after the last attempt, and what is known of the output then. kept: of the step's own."""
+        known = names if "error" in names.roots else names.adding("error")
+        known = msgspec.structs.replace(
+            known, steps=self.views, later_steps=frozenset(self.ids.keys() - self.views.keys())
+        )
         if isinstance(value, list):
-            before, doubt = dict(self.views), self.doubt
-            steps = self.read(path, value, f"{key}.on_error", *dict.fromkeys((*extra, "error")))
-            self.doubt = doubt
-            inner = {name: view for name, view in self.views.items() if name not in before}
-            self.views = before | {
-                name: StepView(view.output, "may not have run: it is in an `on_error`") for name, view in inner.items()
-            }
-            return OnError(mode="steps", steps=steps)
+            before = self.views
+            with self.place(names):
+                steps = self.filled(path, value, f"{key}.on_error", tuple(dict.fromkeys((*extra, "error"))))
+            inside = {name: view for name, view in self.views.items() if name not in before}
+            self.views = {**before, **_doubted(inside, "may not have run: it is in an `on_error`")}
+            return OnError(mode="steps", steps=steps), either(kept, self.last)
         if isinstance(value, dict):
             check_keys(self.source, path, value, ON_ERROR)
             if "output" not in value:
                 hint = "`fail`, `continue`, `{output: value}`, or a list of steps"
                 self.source.error("E104", path, "`on_error` needs `output`", hint)
-                return OnError()
-            known = names if "error" in names.roots else names.adding("error")
-            return OnError(mode="output", output=compile_value(self.desk, (*path, "output"), value["output"], known))
-        word = need_word(self.source, path, value, "`on_error`", ("fail", "continue"))
-        return OnError(mode=word or "fail")
-
-    def retry(self, path: Path, value: Any, names: Names) -> Retry | None:
-        source = self.source
-        if isinstance(value, int) and not isinstance(value, bool):
-            attempts = need_integer(source, path, value, "`retry`", least=1, most=MAX_ATTEMPTS)
-            return Retry(RetryPolicy(attempts=attempts or 1))
-        if not isinstance(value, dict):
-            hint = "as in `retry: 3` or `retry: {attempts: 3, delay: 2s}`"
-            source.error("E103", path, f"`retry` must be a number or a map, this is {describe(value)}", hint)
-            return None
-        check_keys(source, path, value, RETRY)
-        policy: dict[str, Any] = {"attempts": 3}
-        if "attempts" in value:
-            where = (*path, "attempts")
-            number = need_integer(source, where, value["attempts"], "`attempts`", least=1, most=MAX_ATTEMPTS)
-            policy["attempts"] = number or 1
-        for name in ("delay", "max_delay", "max_elapsed"):
-            if name in value:
-                seconds = need_duration(source, (*path, name), value[name], f"`{name}`")
-                policy |= {name: seconds} if seconds is not None else {}
-        if "factor" in value:
-            factor = need_number(source, (*path, "factor"), value["factor"], "`factor`", least=1, most=100)
-            policy |= {"factor": float(factor)} if factor is not None else {}
-        if "jitter" in value:
-            policy["jitter"] = need_bool(source, (*path, "jitter"), value["jitter"], "`jitter`", default=True)
-        if "errors" in value:
-            errors = need_list(source, (*path, "errors"), value["errors"], "`errors`")
-            policy["errors"] = tuple(
-                need_text(source, (*path, "errors", index), item, "an error type") for index, item in enumerate(errors)
+                return OnError(), kept
+            output = compile_value(self.desk, (*path, "output"), value["output"], known)
+            return OnError(mode="output", output=output), either(
+                kept, shape_of(output, known, self.desk.catalog.filters)
             )
-        when = None
-        if "when" in value:
-            known = names if "error" in names.roots else names.adding("error")
-            when = compile_condition(self.desk, (*path, "when"), value["when"], known)
-        return Retry(RetryPolicy(**policy), when)
+        word = need_word(self.source, path, value, "`on_error`", FAIL_OR_CONTINUE)
+        return OnError(mode=word or "fail"), kept
 
-    def cache(self, path: Path, value: Any, names: Names) -> Cache | None:
-        source = self.source
-        if not isinstance(value, dict):
-            seconds = need_duration(source, path, value, "`cache`")
-            return Cache(ttl=seconds) if seconds is not None else None
-        check_keys(source, path, value, CACHE)
-        if "ttl" not in value:
-            source.error("E104", path, "`cache` needs `ttl`", "as in `cache: {key: ..., ttl: 1h}`")
-            return None
-        seconds = need_duration(source, (*path, "ttl"), value["ttl"], "`ttl`")
-        key = compile_value(self.desk, (*path, "key"), value["key"], names) if "key" in value else None
-        return Cache(ttl=seconds, key=key) if seconds is not None else None
+    def compensate(
+        self, path: Path, item: dict[str, Any], key: str, names: Names, extra: tuple[str, ...], views: Views
+    ) -> tuple[Step, ...]:
+        """Steps that undo this one, for each item of a loop. views: this step, which has succeeded, and those above."""
+        if "compensate" not in item:
+            return ()
+        after, self.views = self.views, views
+        with self.place(names):
+            roots = tuple(dict.fromkeys((*extra, "error")))
+            steps = self.filled((*path, "compensate"), item["compensate"], f"{key}.compensate", roots)
+        self.views = after
+        return steps
 
-    def key(self, path: Path, value: Any, names: Names) -> Any:
-        if not isinstance(value, str | int) or isinstance(value, bool):
-            self.source.error("E103", path, f"`idempotency_key` must be a text, this is {describe(value)}")
+    def settings(self, path: Path, item: dict[str, Any], names: Names, raw: Names) -> dict[str, Any]:
+        """Of the Step: what goes with actions and calls. names: with the item of a loop; raw: with the result too."""
+        desk = self.desk
+        found: dict[str, Any] = {}
+        for key, read in (
+            ("retry", read_retry),
+            ("cache", read_cache),
+            ("idempotency_key", read_key),
+            ("concurrency", read_concurrency),
+            ("rate_limit", read_rate_limit),
+        ):
+            if key in item:
+                found[key] = read(desk, (*path, key), item[key], names)
+        if "repeat" in item:
+            found["repeat"] = read_repeat(desk, (*path, "repeat"), item["repeat"], raw)
+        if "timeout" in item:
+            found["timeout"] = need_duration(self.source, (*path, "timeout"), item["timeout"], "`timeout`")
+        if "queue" in item:
+            found["queue"] = self.queue((*path, "queue"), item["queue"], names)
+        return found
+
+    def queue(self, path: Path, value: Any, names: Names) -> Template:
+        if not isinstance(value, str):
+            self.source.error("E103", path, f"`queue` must be a text, this is {describe(value)}")
+        elif not has_expression(value):
+            check_queue(self.desk, path, value)
         return compile_value(self.desk, path, value, names)
 
-    def position(self, path: Path) -> Position:
-        place = self.source.marks.value(path)
-        return Position(line=place.line, column=place.column)
+    @contextmanager
+    def place(self, names: Names) -> Iterator[None]:
+        """Read steps inside of another one: with its loop names and what its conditions have made sure."""
+        outer = self.names
+        self.names = msgspec.structs.replace(outer, locals=names.locals, absent=names.absent, guard=names.guard)
+        try:
+            yield
+        finally:
+            self.names = outer
 
 
-def find_ids(data: dict[str, Any]) -> dict[str, Path]:
-    """Every step id of a pipeline and the path of its first step."""
-    ids: dict[str, Path] = {}
+def _doubted(views: Views, doubt: str) -> dict[str, StepView]:
+    if not doubt:
+        return dict(views)
+    return {name: msgspec.structs.replace(view, doubt=view.doubt or doubt) for name, view in views.items()}
 
-    def visit(path: Path, value: Any) -> None:
-        for index, item in enumerate(value if isinstance(value, list) else []):
-            if isinstance(item, dict):
-                name = item.get("id")
-                if isinstance(name, str) and STEP_ID.fullmatch(name):
-                    ids.setdefault(name, (*path, index))
-                visit((*path, index, "on_error"), item.get("on_error"))
 
-    for part in ("steps", "on_error", "finally"):
-        visit((part,), data.get(part))
-    return ids
+def _doubt(item: dict[str, Any], on_error: OnError) -> str:
+    """Why the step itself may have no output."""
+    if "if" in item:
+        return "may not have run: it has an `if`"
+    return "may have failed: it has `on_error: continue`" if on_error.mode == "continue" else ""
+
+
+def _doubt_inside(shape: str, item: dict[str, Any]) -> str:
+    """Why a step inside of this one may have no output, seen from below."""
+    if shape == "switch":
+        return "may not have run: it is in a branch of a `switch`"
+    if "if" in item:
+        return "may not have run: it is inside of a step with an `if`"
+    if item.get("on_error", "fail") != "fail":
+        return "may not have run: it is inside of a step with an `on_error`"
+    return ""

@@ -8,6 +8,7 @@ from engine.pipeline.codes_expressions import EXPRESSIONS
 from engine.pipeline.codes_repository import REPOSITORY
 from engine.pipeline.codes_safety import SAFETY
 from engine.pipeline.codes_shape import SHAPE
+from engine.pipeline.codes_steps import STEPS
 from engine.pipeline.codes_types import TYPES
 from engine.pipeline.codes_values import VALUES
 from engine.pipeline.codes_yaml import YAML
@@ -26,7 +27,9 @@ LEVELS = {
 }
 CODES: Mapping[str, Code] = {
     item.code: item
-    for item in sorted((*YAML, *SHAPE, *TYPES, *EXPRESSIONS, *VALUES, *SAFETY, *REPOSITORY), key=lambda item: item.code)
+    for item in sorted(
+        (*YAML, *SHAPE, *TYPES, *STEPS, *EXPRESSIONS, *VALUES, *SAFETY, *REPOSITORY), key=lambda item: item.code
+    )
 }
 
 
