@@ -113,7 +113,7 @@ def record(run_id: str, /, *, out: Path | None = None, connection: Connection | 
 
 def create_group() -> App:
     """`hookwright test ...`"""
-    group = App(name="test", help="Run the tests of pipelines.", default_command=run_tests)
+    group = App(name="test", default_command=run_tests)
     group.command(record)
     return group
 

@@ -196,7 +196,8 @@ class CaseCheck:
             self.source.error("E103", path, f"a mock must be a map, this is {describe(value)}", "write `{output: ...}`")
             return
         self.section(path, value, section)
-        if sum(key in value for key in ("output", "error", "kept")) != 1:
+        known = all(key in section.keys for key in value)
+        if known and sum(key in value for key in ("output", "error", "kept")) != 1:
             hint = "as in `{output: {status: 200}}`" if not value else ""
             self.source.error("E502", path, "a mock has either `output` or `error`", hint)
         if "output" in value:

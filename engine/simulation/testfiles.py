@@ -109,7 +109,7 @@ def load_tests(
                 index=index,
                 name=str(own.get("name") or f"test {index + 1}"),
                 pipeline=pipeline.id,
-                data=merge_case(_with_files(shared, base), _with_files(own, base)),
+                data=_merge_with_files(shared, own, base),
                 own=own,
                 marks=marks,
                 root=base,
@@ -131,6 +131,12 @@ def merge_case(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _merge_with_files(shared: dict[str, Any], own: dict[str, Any], root: FilePath) -> dict[str, Any]:
+    if isinstance(own.get("event"), str):
+        shared = {key: value for key, value in shared.items() if key != "event"}
+    return merge_case(_with_files(shared, root), _with_files(own, root))
+
+
 def _merge(under: Any, over: Any) -> Any:
     if not isinstance(under, dict) or not isinstance(over, dict):
         return over
@@ -141,7 +147,7 @@ def _merge(under: Any, over: Any) -> Any:
 
 
 def _with_files(data: dict[str, Any], root: FilePath) -> dict[str, Any]:
-    """The same with events read from their files."""
+    """The same with events read from their files. A file is the whole event: nothing of `defaults` lies under it."""
     changed = dict(data)
     if isinstance(data.get("event"), str):
         changed["event"] = read_event(root / data["event"])
