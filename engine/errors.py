@@ -27,6 +27,19 @@ class ConfigurationError(HookwrightError):
     """The set-up is incomplete or wrong."""
 
 
+class BadValue(ValueError):
+    """A value that a type's own check refuses; the checker shows the help and marks the part that is wrong.
+
+    span: offsets of that part in the value, if it is a text.
+    """
+
+    def __init__(self, message: str, help: str = "", *, span: tuple[int, int] | None = None, text: str = "") -> None:
+        super().__init__(text or (f"{message}: {help}" if help else message))
+        self.message = message
+        self.help = help
+        self.span = span
+
+
 class RefusedDelivery(HookwrightError):
     """The delivery is not accepted."""
 

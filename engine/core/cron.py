@@ -5,10 +5,13 @@ A fixed time that a spring night skips fires at the next time that exists; one t
 
 import re
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
+
+from engine.errors import BadValue
 
 LONGEST = 200  # characters
 ALIASES = {
@@ -59,30 +62,38 @@ def load_zone(timezone: str) -> ZoneInfo:
     try:
         return ZoneInfo(timezone)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"there is no time zone {timezone!r}: write for example UTC or Europe/Berlin") from None
+        raise BadValue(f"there is no time zone {timezone[:80]!r}", _zone_like(timezone)) from None
+
+
+def _zone_like(timezone: str) -> str:
+    close = get_close_matches(timezone[:80], available_timezones(), n=1, cutoff=0.8)
+    return f"did you mean `{close[0]}`?" if close else "write for example UTC or Europe/Berlin"
 
 
 def _simulate(cron: str, start: datetime) -> CronSim:
     fields = ALIASES.get(cron.strip().lower(), cron)
     if fields.startswith("@"):
-        raise ValueError(f"{cron!r} is not known: write five fields, or one of {', '.join(ALIASES)}")
+        raise BadValue(f"{cron[:LONGEST]!r} is not known", f"write five fields, or one of {', '.join(ALIASES)}")
     if len(fields) > LONGEST or len(fields.split()) != 5:
-        raise ValueError(
-            f"{cron!r} is not five fields: minute hour day-of-month month day-of-week, like 30 9 * * MON-FRI"
+        raise BadValue(
+            f"{cron[:LONGEST]!r} is not five fields",
+            "minute hour day-of-month month day-of-week, like 30 9 * * MON-FRI",
         )
     try:
         return CronSim(fields, start)
     except (CronSimError, ValueError, AssertionError) as error:
-        raise ValueError(_explain(fields, str(error))) from None
+        raise _explain(fields, str(error)) from None
 
 
-def _explain(fields: str, error: str) -> str:
+def _explain(fields: str, error: str) -> BadValue:
     """What is wrong with the field that cronsim names: `hour cannot be 25: 0-23`."""
-    values = dict(zip(FIELDS, fields.split(), strict=True))
+    values = dict(zip(FIELDS, re.finditer(r"\S+", fields), strict=True))
     name = error.removeprefix("Bad ")
     if name not in values:
-        return f"{fields!r} is not a schedule: {error}"
-    value = values[name]
+        return BadValue(f"{fields!r} is not a schedule", error)
+    value = values[name][0]
     if name == "day-of-month" and DAYS.fullmatch(value) and all(1 <= int(day) <= 31 for day in value.split(",")):
-        return f"{fields!r} never fires: month {values['month']} has no day {value}"
-    return f"{name.replace('-', ' ')} cannot be {value}: {FIELDS[name]}"
+        return BadValue(f"{fields!r} never fires", f"month {values['month'][0]} has no day {value}")
+    label = name.replace("-", " ")
+    message = f"{label} cannot be {value}"
+    return BadValue(message, f"{label}: {FIELDS[name]}", span=values[name].span(), text=f"{message}: {FIELDS[name]}")

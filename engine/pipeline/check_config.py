@@ -13,6 +13,7 @@ from typing import Any, Union
 
 import msgspec
 
+from engine.errors import BadValue
 from engine.pipeline.check_values import describe
 from engine.pipeline.expression.compile import is_secret
 from engine.pipeline.expression.errors import ExpressionError, did_you_mean
@@ -51,6 +52,7 @@ class ConfigCheck:
     def __init__(self, source: Source, uses: str) -> None:
         self.source = source
         self.uses = uses
+        self.params = False  # whether the type has a field of this name, for values that go into code
 
     def check(self, path: Path, value: Any, config: type[msgspec.Struct]) -> None:
         """Note what is wrong with the value; `path` leads to it."""
@@ -58,6 +60,7 @@ class ConfigCheck:
             return
         if isinstance(value, str) and is_whole(value):
             return
+        self.params = any(field.encode_name == "params" for field in msgspec.structs.fields(config))
         self.struct(path, {} if value is None else value, config, top=True)
 
     def value(self, path: Path, value: Any, annotation: Any, what: str) -> None:
@@ -120,11 +123,23 @@ class ConfigCheck:
             self.build(path, value, config)
 
     def build(self, path: Path, value: Any, config: type[msgspec.Struct]) -> None:
-        """Everything is written out: make the Struct, so that its own checks have their say."""
+        """Everything is written out: make the Struct, so that its own checks have their say.
+
+        A field that is refused is left aside, or replaced by an example, to hear what is wrong with the others.
+        """
         try:
             msgspec.convert(value, config, strict=True)
         except msgspec.ValidationError as error:
             message, where = _place(str(error))
+            cause = error.__cause__
+            if isinstance(cause, BadValue):
+                culprit = (where and str(where[0])) or _culprit(value, config, str(error))
+                at = (*path, *(where or ((culprit,) if culprit else ())))
+                self.source.error("E115", at, cause.message, cause.help, offset=cause.span)
+                rest = _without(value, config, culprit) if culprit else None
+                if rest is not None:
+                    self.build(path, rest, config)
+                return
             if not where:
                 named = NAMED.match(message)
                 name = (named[1] or named[2]) if named else ""
@@ -159,11 +174,14 @@ class ConfigCheck:
 
     def code(self, path: Path, value: Any, what: str) -> None:
         start = value.find("${{") if isinstance(value, str) else 0
+        help = "pass the value through a field of its own; `file('...')` is allowed"
+        if self.params:
+            help = f"pass the value through `params:` and write `:name` in the {path[-1]}"
         self.source.error(
             "E304",
             path,
             f"{what} is code and cannot be assembled from values",
-            "pass the value through a field of its own, such as `params:`; `file('...')` is allowed",
+            help,
             offset=(start, start + 3) if isinstance(value, str) else None,
         )
 
@@ -182,6 +200,27 @@ def _culprit(value: dict[str, Any], config: type[msgspec.Struct], message: str) 
         return name
     given = [name for name in value if name in required]
     return given[0] if len(given) == 1 else None
+
+
+def _without(value: dict[str, Any], config: type[msgspec.Struct], name: str) -> dict[str, Any] | None:
+    """The fields without this one; with the type's example in its place if it is required, None if there is none."""
+    field = next((field for field in msgspec.structs.fields(config) if field.encode_name == name), None)
+    if field is None or name not in value:
+        return None
+    rest = {key: item for key, item in value.items() if key != name}
+    if not field.required:
+        return rest
+    examples = _examples(field.type)
+    return {**rest, name: examples[0]} if examples and examples[0] != value[name] else None
+
+
+def _examples(annotation: Any) -> list[Any]:
+    while typing.get_origin(annotation) is typing.Annotated:
+        annotation, *extras = typing.get_args(annotation)
+        for extra in extras:
+            if isinstance(extra, msgspec.Meta) and extra.examples:
+                return extra.examples
+    return []
 
 
 def _unwrap(annotation: Any) -> tuple[Any, bool]:

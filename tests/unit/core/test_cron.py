@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.cron import ALIASES, check_cron, load_zone, next_tick
+from engine.errors import BadValue
 
 
 def at(text: str) -> datetime:
@@ -128,7 +129,21 @@ def test_any_text_is_a_schedule_or_a_value_error(cron: str) -> None:
         assert next_tick(cron, "UTC", at("2026-01-01T00:00")) > at("2026-01-01T00:00")
 
 
-@pytest.mark.parametrize("timezone", ["Europe/Rigga", "", "../etc/passwd", "/etc/localtime", "a\0b", "x" * 5000])
+def test_the_place_of_a_wrong_field_is_known() -> None:
+    """For a caret under it; what may stand there is said apart."""
+    with pytest.raises(BadValue) as raised:
+        check_cron("25  25 * * *")
+    assert (raised.value.message, raised.value.help) == ("hour cannot be 25", "hour: 0-23")
+    assert raised.value.span == (4, 6)
+
+
+def test_a_time_zone_that_is_nearly_right_is_named() -> None:
+    """Most wrong names are typing errors."""
+    with pytest.raises(ValueError, match="there is no time zone 'Europe/Rigga': did you mean `Europe/Riga`\\?"):
+        load_zone("Europe/Rigga")
+
+
+@pytest.mark.parametrize("timezone", ["Mars/Base", "", "../etc/passwd", "/etc/localtime", "a\0b", "x" * 5000])
 def test_an_unknown_time_zone_is_a_value_error(timezone: str) -> None:
     """A name that is none is told with an example; a path is never opened."""
     with pytest.raises(ValueError, match="write for example UTC or Europe/Berlin"):
