@@ -20,6 +20,7 @@ from engine.cli import (
     schema,
     send,
     serve,
+    test,
     tokens,
     up,
     version,
@@ -61,6 +62,7 @@ def create_app() -> App:
     app.command(fmt.fmt, group=WRITE)
     app.command(schema.schema, group=WRITE)
     app.command(lsp.lsp, group=WRITE)
+    _add(app, test.create_group(), WRITE)
     _add(app, plugins.create_group(), WRITE)
     app.command(development.dev_ai, name="dev-ai", group=WRITE)
     app.command(send.send, group=WATCH)
