@@ -191,7 +191,8 @@ class SimulatedEnvironment:
         config = read_config(call, self.lookup_secret, attempt=attempt)
         if isinstance(config, Done):
             return config
-        mock = self.mocks.find(self._names(call), call.step.uses)
+        real = call.type.effect is Effect.PURE or call.type.name in REAL
+        mock = self.mocks.find(self._names(call), call.step.uses, real=real)
         if mock is None:
             return await self._for_real(execution, call, attempt)
         return await self._answer(mock, call, attempt)

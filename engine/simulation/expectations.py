@@ -134,7 +134,7 @@ def _bare(name: str, result: Result) -> str:
 def _steps(expected: dict[str, Any], result: Result) -> list[Failure]:
     failures: list[Failure] = []
     for name, wanted in expected.items():
-        step = result.steps.get(name)
+        step = result.steps.get(name) or result.steps.get(name.rpartition("/")[2])
         base: Path = ("expect", "steps", name)
         if step is None:
             hint = did_you_mean(name, result.steps)

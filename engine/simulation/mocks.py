@@ -47,11 +47,16 @@ class Mocks:
     def __init__(self, given: Mapping[str, Any], filters: Mapping[str, Any]) -> None:
         self.mocks = {name: _mock(name, item, filters) for name, item in given.items()}
 
-    def find(self, names: Iterable[str], uses: str) -> Mock | None:
-        """The one for a step: its id beats its type, its type beats a glob, a longer glob a shorter one."""
+    def find(self, names: Iterable[str], uses: str, *, real: bool = False) -> Mock | None:
+        """The one for a step: its id beats its type, its type beats a glob, a longer glob a shorter one.
+
+        real: the step can be carried out, so that only its own name or its type's stands in for it.
+        """
         for name in (*names, uses):
             if name in self.mocks:
                 return self.mocks[name]
+        if real:
+            return None
         fitting = [name for name in self.mocks if fnmatchcase(uses, name)]
         return self.mocks[max(fitting, key=len)] if fitting and uses else None
 

@@ -59,7 +59,7 @@ class Recorder:
     def _note(self, found: Found) -> None:
         self.order.append(found.name)
         self.taken.add((found.pipeline, found.place.step.key, "true"))
-        if (step := self._shown(found)) is not None and step["status"] in ("not_run", "skipped"):
+        if (step := self._shown(found))["status"] in ("not_run", "skipped"):
             step["status"], step["started_at"] = "running", iso(self.clock.now())
 
     def call(self, key: str, attempt: int, with_: Any, at: float, began: str, done: Done) -> None:
@@ -78,7 +78,8 @@ class Recorder:
             entry["output"] = outcome.output.value if isinstance(outcome.output, Kept) else outcome.output
         if isinstance(outcome, Stopped):
             status, detail = "stops", outcome.message
-        if found is not None and (step := self._shown(found)) is not None:
+        if found is not None:
+            step = self._shown(found)
             step["with"] = with_
             step["calls"].append(entry)
             step["attempts"] = len(step["calls"])
@@ -87,8 +88,8 @@ class Recorder:
     def given(self, key: str, with_: Any) -> None:
         """What a step without calls works with: the question of an approval."""
         found = self.keys.find(key)
-        if found is not None and (step := self._shown(found)) is not None:
-            step["with"] = with_
+        if found is not None:
+            self._shown(found)["with"] = with_
 
     def row(self, row: AttemptRow) -> None:
         """An attempt as the engine keeps it: what became of the step."""
@@ -107,19 +108,18 @@ class Recorder:
         failed = row.status in FAILURES
         if failed and found.place.step.on_error.mode in ("continue", "output"):
             self.taken.add((found.pipeline, found.place.step.key, "handled"))
-        if step is not None:
-            error = msgspec.json.decode(row.error) if row.error is not None else None
-            step["status"] = "failed" if failed else "succeeded"
-            step["output"] = msgspec.json.decode(row.output) if row.output is not None else None
-            step["error"] = error if failed else None
-            step["errors"] = (error or {}).get("data") or [] if found.place.step.for_each is not None else []
-            step["cached"], step["finished_at"] = row.cached, iso(row.finished_at or self.clock.now())
-            if found.place.step.shape == "call" and (found.item or found.place.step.for_each is None):
-                self._called(step, row)
+        error = msgspec.json.decode(row.error) if row.error is not None else None
+        step["status"] = "failed" if failed else "succeeded"
+        step["output"] = msgspec.json.decode(row.output) if row.output is not None else None
+        step["error"] = error if failed else None
+        step["errors"] = (error or {}).get("data") or [] if found.place.step.for_each is not None else []
+        step["cached"], step["finished_at"] = row.cached, iso(row.finished_at or self.clock.now())
+        if found.place.step.shape == "call" and (found.item or found.place.step.for_each is None):
+            self._called(step, row)
         if row.cached:
             self.tell(self._label(row.step), "cached")
 
-    def _given(self, found: Found, step: dict[str, Any] | None, value: Any) -> None:
+    def _given(self, found: Found, step: dict[str, Any], value: Any) -> None:
         """The input of a row: `with` of an action or a call; the decision of a switch or a loop."""
         place = found.place.step
         if place.for_each is not None and not found.item:
@@ -128,7 +128,7 @@ class Recorder:
         elif place.shape == "switch":
             if isinstance(value, dict) and value.get("case") is None:
                 self.taken.add((found.pipeline, place.key, "no case"))
-        elif step is not None and place.shape in ("action", "call") and step["with"] is None:
+        elif place.shape in ("action", "call") and step["with"] is None:
             step["with"] = value
 
     def _called(self, step: dict[str, Any], row: AttemptRow) -> None:
@@ -146,7 +146,7 @@ class Recorder:
         )
         step["attempts"] = len(step["calls"])
 
-    def _skip(self, found: Found, step: dict[str, Any] | None) -> None:
+    def _skip(self, found: Found, step: dict[str, Any]) -> None:
         for outer in found.around:
             self.begin(outer.key)
         self.taken.add((found.pipeline, found.place.step.key, "false"))
@@ -154,7 +154,7 @@ class Recorder:
             return
         self.skipped.add(found.key)
         self.tell(self._label(found.key), "skipped")
-        if step is not None and step["status"] == "not_run":
+        if step["status"] == "not_run":
             step["status"] = "skipped"
 
     def views(self, views: Mapping[str, Mapping[str, Any]], pipeline: str) -> None:
@@ -192,10 +192,12 @@ class Recorder:
         if text not in self.problems:
             self.problems.append(text)
 
-    def _shown(self, found: Found) -> dict[str, Any] | None:
-        """What tests see of the step; None: a step of a called pipeline whose name the caller uses itself."""
+    def _shown(self, found: Found) -> dict[str, Any]:
+        """What tests see of the step. Those of called pipelines are known by their path as well: `page/alert`."""
         if found.name in self._own and found.pipeline != self.keys.root:
             return self.steps.setdefault(found.path, blank())
+        if found.pipeline != self.keys.root:
+            self.steps.setdefault(found.path, self.steps[found.name])
         return self.steps[found.name]
 
     def _label(self, key: str) -> str:
