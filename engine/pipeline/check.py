@@ -80,12 +80,13 @@ def check_text(
 
     callees: the pipelines that it may call; None: they are not known, and calls are not checked.
     """
+    queues = project.queues if project is not None else None
     project = project or Project()
     try:
         source, decoded = _source(text, file)
     except YamlError as error:
         return Report(pipelines=[], problems=[yaml_problem(file, error)])
-    unit = Unit(source, decoded, Files(root), project.env | set(env), project.queues, project.defaults)
+    unit = Unit(source, decoded, Files(root), project.env | set(env), queues, project.defaults)
     read_units([unit], catalog, known=callees, closed=callees is not None)
     if callees is not None:
         check_repository([unit], catalog)

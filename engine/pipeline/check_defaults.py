@@ -9,12 +9,11 @@ from engine.core.catalog import Catalog
 from engine.pipeline.check_config import ConfigCheck, is_free
 from engine.pipeline.check_expressions import Desk, compile_value
 from engine.pipeline.check_keys import check_keys
-from engine.pipeline.check_limits import read_concurrency, read_rate_limit
+from engine.pipeline.check_limits import read_concurrency, read_queue, read_rate_limit
 from engine.pipeline.check_names import RUN, Names
 from engine.pipeline.check_values import PIPELINE_ID, STEP_ID, describe, need_duration, need_id, need_map, need_text
 from engine.pipeline.defaults import CALL, Defaults, Entry, read_entries
 from engine.pipeline.expression.errors import did_you_mean
-from engine.pipeline.expression.template import has_expression
 from engine.pipeline.grammar_pipeline import CONNECTION, DEFAULTS
 from engine.pipeline.marks import Path
 from engine.pipeline.shapes import Shape
@@ -110,15 +109,8 @@ def _check_values(desk: Desk, entry: Entry, names: Names) -> None:
         read_concurrency(desk, (*path, "concurrency"), value["concurrency"], place)
     if "rate_limit" in value:
         read_rate_limit(desk, (*path, "rate_limit"), value["rate_limit"], place)
-    if "queue" in value and isinstance(value["queue"], str) and not has_expression(value["queue"]):
-        check_queue(desk, (*path, "queue"), value["queue"])
-
-
-def check_queue(desk: Desk, path: Path, name: str) -> None:
-    """Note a queue that project.yaml does not have."""
-    if name not in desk.queues:
-        hint = did_you_mean(name, desk.queues, f"add it to `queues:` of project.yaml: {', '.join(sorted(desk.queues))}")
-        desk.source.error("E111", path, f"there is no queue `{name[:60]}`", hint)
+    if "queue" in value:
+        read_queue(desk, (*path, "queue"), value["queue"], place)
 
 
 def _check_with(desk: Desk, entry: Entry, configs: Mapping[str, Config]) -> None:

@@ -34,7 +34,7 @@ class Desk(msgspec.Struct):
     files: Files
     env: frozenset[str]  # what project.yaml allows
     callees: Mapping[str, CalleeView] | None = None  # by id: pipelines that steps may call; None: not known, anything
-    queues: frozenset[str] = frozenset({"default"})  # those of project.yaml
+    queues: frozenset[str] | None = None  # those of project.yaml; None: not known, so any
     defaults: Defaults = Defaults()  # of the pipeline and of project.yaml
     called: Mapping[str, Pipeline] = {}  # the pipelines that can be pinned with this one, by id
     outputs: Shape = None  # what was found: the outputs of this pipeline

@@ -7,6 +7,7 @@ from engine.pipeline.check_keys import check_keys
 from engine.pipeline.check_names import Names
 from engine.pipeline.check_values import describe, need_duration, need_integer, need_word
 from engine.pipeline.expression import Template
+from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.template import has_expression
 from engine.pipeline.grammar import ON_LIMIT, SCOPES, Section
 from engine.pipeline.grammar_pipeline import CONCURRENCY, RATE_LIMIT
@@ -45,6 +46,17 @@ def read_key(desk: Desk, path: Path, value: Any, names: Names) -> Template:
     """A `key:`: what is shared or the same; a text or a number once it is rendered."""
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         desk.source.error("E103", path, f"`{path[-1]}` must be a text, this is {describe(value)}")
+    return compile_value(desk, path, value, names)
+
+
+def read_queue(desk: Desk, path: Path, value: Any, names: Names) -> Template:
+    """A `queue:`; one that is written out is one of those that project.yaml has."""
+    if not isinstance(value, str):
+        desk.source.error("E103", path, f"`queue` must be the name of a queue, this is {describe(value)}")
+    elif desk.queues is not None and not has_expression(value) and value not in desk.queues:
+        listing = f"add it to `queues:` of project.yaml; it has: {', '.join(sorted(desk.queues))}"
+        hint = did_you_mean(value, desk.queues, listing)
+        desk.source.error("E111", path, f"there is no queue `{value[:60]}`", hint)
     return compile_value(desk, path, value, names)
 
 

@@ -24,7 +24,7 @@ class Unit(msgspec.Struct):
     text: str
     files: Files
     env: frozenset[str] = frozenset()
-    queues: frozenset[str] = frozenset({"default"})
+    queues: frozenset[str] | None = None
     defaults: Defaults = Defaults()
     hidden: bool = False
     pipeline: Pipeline | None = None

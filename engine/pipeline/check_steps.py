@@ -8,10 +8,9 @@ import msgspec
 
 from engine.pipeline.check_blocks import empty, find_branches, find_cases, note_unreachable
 from engine.pipeline.check_calls import read_action, read_call, read_uses
-from engine.pipeline.check_defaults import check_queue
 from engine.pipeline.check_expressions import Desk, compile_condition, compile_value, shape_of
 from engine.pipeline.check_keys import check_keys
-from engine.pipeline.check_limits import read_concurrency, read_key, read_rate_limit
+from engine.pipeline.check_limits import read_concurrency, read_key, read_queue, read_rate_limit
 from engine.pipeline.check_loops import BEFORE, read_for_each, read_repeat
 from engine.pipeline.check_names import Names, StepView, guarded_steps
 from engine.pipeline.check_retry import read_cache, read_retry
@@ -19,8 +18,7 @@ from engine.pipeline.check_sensitive import read_sensitive
 from engine.pipeline.check_shapes import find_shape
 from engine.pipeline.check_values import STEP_ID, describe, need_duration, need_id, need_list, need_text, need_word
 from engine.pipeline.check_waits import read_wait
-from engine.pipeline.expression import Template, compile_template
-from engine.pipeline.expression.template import has_expression
+from engine.pipeline.expression import compile_template
 from engine.pipeline.grammar import FAIL_OR_CONTINUE
 from engine.pipeline.grammar_steps import ON_ERROR, STEP
 from engine.pipeline.marks import Path
@@ -280,15 +278,8 @@ class StepReader:
         if "timeout" in item:
             found["timeout"] = need_duration(self.source, (*path, "timeout"), item["timeout"], "`timeout`")
         if "queue" in item:
-            found["queue"] = self.queue((*path, "queue"), item["queue"], names)
+            found["queue"] = read_queue(self.desk, (*path, "queue"), item["queue"], names)
         return found
-
-    def queue(self, path: Path, value: Any, names: Names) -> Template:
-        if not isinstance(value, str):
-            self.source.error("E103", path, f"`queue` must be a text, this is {describe(value)}")
-        elif not has_expression(value):
-            check_queue(self.desk, path, value)
-        return compile_value(self.desk, path, value, names)
 
     @contextmanager
     def place(self, names: Names) -> Iterator[None]:

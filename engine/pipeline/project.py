@@ -70,11 +70,12 @@ def read_project(
         source.error("E111", ("language",), "this version of Hookwright knows `language: 1`")
     env = frozenset(_variables(source, data.get("env")))
     desk = Desk(source=source, catalog=catalog or Catalog(), files=files or Files(None), env=env)
-    desk.queues = read_queues(desk, ("queues",), need_list(source, ("queues",), data.get("queues"), "`queues`"))
+    queues = read_queues(desk, ("queues",), need_list(source, ("queues",), data.get("queues"), "`queues`"))
+    desk.queues = queues
     names = Names(roots=("env",), env=env, locals=UNKNOWN)
     return Project(
         env=env,
-        queues=desk.queues,
+        queues=queues,
         defaults=read_defaults(
             desk, ("defaults",), data.get("defaults"), names, project=True, types=catalog is not None
         ),

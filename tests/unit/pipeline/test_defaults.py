@@ -190,3 +190,46 @@ def test_a_text_can_be_checked_with_a_project(catalog: Catalog) -> None:
     project = read_project("env: [URL]\ndefaults: {http.request: {with: {url: '${{ env.URL }}'}}}", catalog)
     report = check_text("id: a\nsteps: [{uses: http.request}]", catalog, project=project)
     assert only(report).env == ("URL",)
+
+
+def test_queues_are_those_of_the_project(check: Check, catalog: Catalog) -> None:
+    """Of steps and of defaults; a stored version does not ask again, nor does a text without a project."""
+    text = "id: a\nsteps: [{uses: value, queue: %s}]"
+    files = {"project.yaml": "queues: [ai]", "pipelines/a.yaml": text % "ai"}
+    assert load_version(only(check(files)).source, catalog).steps[0].queue is not None
+    assert only(check(files | {"pipelines/a.yaml": text % "default"})).id == "a"
+    assert only(check(files | {"pipelines/a.yaml": text % "'${{ run.pipeline }}'"})).id == "a"
+    report = check(files | {"pipelines/a.yaml": text % "aii"})
+    assert errors(report) == ["pipelines/a.yaml:2:30 E111 there is no queue `aii`"]
+    assert report.problems[0].help == "did you mean `ai`?"
+    assert only(check_text(text % "any", catalog)).id == "a"
+
+
+@pytest.mark.parametrize(
+    ("project", "problem"),
+    [
+        ("queues: [A b]", "project.yaml:1:10 E109 `A b` is not an id"),
+        ("queues: x", "project.yaml:1:9 E103 `queues` must be a list, this is a text"),
+        ("connections: {db: {with: {}}}", "project.yaml:1:15 E104 a connection needs `uses`"),
+        ("connections: {db: {uses: x, wiht: {}}}", "project.yaml:1:29 E101 a connection has no key `wiht`"),
+        ("connections: {db: postgres}", "project.yaml:1:19 E103 a connection must be a map, this is a text"),
+        ("connections: {d-b: {uses: x}}", "project.yaml:1:15 E109 `d-b` is not a name"),
+        ("connections: {db: {uses: x, with: {dsn: '${{ env.A }}'}}}", "project.yaml:1:50 E209 `A` is not in `env:`"),
+        ("connections: {db: {uses: x, with: {dsn: '${{ run.id }}'}}}", "project.yaml:1:46 E206 `run` is not available"),
+    ],
+)
+def test_one_thing_is_wrong_with_the_project(check: Check, project: str, problem: str) -> None:
+    """It is found, at its place, and nothing else is."""
+    report = check({"project.yaml": project})
+    assert len(report.problems) == 1, errors(report)
+    assert errors(report)[0].startswith(problem)
+
+
+def test_what_a_project_says(catalog: Catalog) -> None:
+    """Connections may use secrets and the environment."""
+    connection = "{uses: postgres, with: {dsn: '${{ secrets.DSN }}', x: '${{ env.A }}'}}"
+    project = read_project(f"env: [A]\nqueues: [ai]\nconnections: {{db: {connection}}}", catalog)
+    assert project.problems == ()
+    assert (set(project.env), set(project.queues)) == ({"A"}, {"default", "ai"})
+    assert project.connections["db"].uses == "postgres"
+    assert project.connections["db"].with_.secrets == {"DSN"}
