@@ -86,13 +86,13 @@ def _begin(setting: Setting) -> Start:
         return _from_request(setting)
     if "events" in data or "event" in data:
         given = data["events"] if "events" in data else [data["event"]]
-        return _from_events(setting, given, listed="events" in data)
+        return _from_events(setting, given)
     wanted = data.get("trigger")
     if wanted is None:
         return Start(scheduled_at=data.get("scheduled_at"), inputs={})
     binding = _bindings(setting)[0]
     if binding.type.kind is not TriggerKind.SCHEDULE:
-        return _from_events(setting, [{}], listed=False)
+        return _from_events(setting, [{}])
     scheduled = data.get("scheduled_at") or iso(setting.now)
     scope = {"env": setting.env, "run": {"started_at": iso(setting.now), "scheduled_at": scheduled}}
     decision, inputs = match(binding, binding.type.name, scope)
@@ -108,10 +108,10 @@ def _from_request(setting: Setting) -> Start:
         return _refuse(refusal.type, str(refusal), refusal.status)
     if answer is not None:
         return Start("not_triggered", "the request is answered at once: a sender's check of the address", None, answer)
-    return _from_events(setting, [event], listed=False, only=binding)
+    return _from_events(setting, [event], only=binding)
 
 
-def _from_events(setting: Setting, given: list[dict[str, Any]], *, listed: bool, only: Binding | None = None) -> Start:
+def _from_events(setting: Setting, given: list[dict[str, Any]], *, only: Binding | None = None) -> Start:
     bindings = [only] if only is not None else _bindings(setting)
     if not bindings:
         raise Mistake("the pipeline has no trigger that could take an event; give `inputs`")
@@ -128,7 +128,9 @@ def _from_events(setting: Setting, given: list[dict[str, Any]], *, listed: bool,
                 no.append(decision)
         decisions += no
         if taken:
-            return _collect(setting, binding, taken, listed=listed)
+            start = _collect(setting, binding, taken)
+            start.notes += [explain(decision) for decision in no if decision.reason.endswith("error")]
+            return start
     return _not_triggered(decisions)
 
 
@@ -160,7 +162,7 @@ def _type_of(binding: Binding, item: dict[str, Any], at: datetime) -> str:
     return default_type(binding)
 
 
-def _collect(setting: Setting, binding: Binding, taken: list[tuple[float, dict[str, Any]]], *, listed: bool) -> Start:
+def _collect(setting: Setting, binding: Binding, taken: list[tuple[float, dict[str, Any]]]) -> Start:
     """One run from what matched: a batch, the last of a burst, or the only event."""
     trigger = binding.trigger
     taken = _without_repeats(setting, trigger, sorted(taken, key=lambda pair: pair[0]))
