@@ -55,8 +55,9 @@ def check_files(
             problems.append(Problem("E005", "error", f"cannot be read: {error.strerror}", _name(path, root)))
         except YamlError as error:
             problems.append(yaml_problem(_name(path, root), error))
-    units += _called(units, chosen, root, project, overlay or {})
-    read_units(units, catalog)
+    called, others = _called(units, chosen, root, project, overlay or {})
+    units += called
+    read_units(units, catalog, others=others)
     check_repository(units, catalog)
     shown = [unit for unit in units if not unit.hidden]
     pipelines = [unit.pipeline for unit in shown if unit.pipeline is not None and not unit.source.broken]
@@ -133,12 +134,12 @@ def _load(path: Path, root: Path, project: Project, overlay: Mapping[Path, str |
 
 def _called(
     units: list[Unit], chosen: list[Path], root: Path, project: Project, overlay: Mapping[Path, str | bytes]
-) -> list[Unit]:
-    """The files of pipelines that are called and not among those that are checked."""
+) -> tuple[list[Unit], list[str]]:
+    """The files of pipelines that are called and not among those that are checked; and the ids of others around."""
     known = {unit.id for unit in units}
     missing = {name for unit in units for name in called_ids(unit.source.data)} - known
     if not missing:
-        return []
+        return [], []
     around: dict[str | None, Unit] = {}
     for path in _neighbours(chosen, root):
         try:
@@ -154,7 +155,7 @@ def _called(
             found.append(unit_or_none)
             known.add(unit_or_none.id)
             missing |= called_ids(unit_or_none.source.data) - known
-    return found
+    return found, [name for name in around if name is not None and name not in known]
 
 
 def _neighbours(chosen: list[Path], root: Path) -> Iterator[Path]:

@@ -37,15 +37,24 @@ class Unit(msgspec.Struct):
 
 
 def read_units(
-    units: Sequence[Unit], catalog: Catalog, *, known: Iterable[Pipeline] | None = None, closed: bool = True
+    units: Sequence[Unit],
+    catalog: Catalog,
+    *,
+    known: Iterable[Pipeline] | None = None,
+    closed: bool = True,
+    others: Iterable[str] = (),
 ) -> None:
-    """Read every file, those first that others call. known: more pipelines. closed: there are no others to call."""
+    """Read every file, those first that others call.
+
+    known: more pipelines that can be called. closed: there are none besides. others: ids that nobody calls, for hints.
+    """
     by_id: dict[str, Unit] = {}
     for unit in units:
         if unit.id is not None:
             by_id.setdefault(unit.id, unit)
     called = {pipeline.id: pipeline for pipeline in known or ()}
-    views = {name: _view(pipeline) for name, pipeline in called.items()} | dict.fromkeys(by_id, CalleeView())
+    views = dict.fromkeys(others, CalleeView()) | {name: _view(pipeline) for name, pipeline in called.items()}
+    views |= dict.fromkeys(by_id, CalleeView())
     order = sort_calls({name: called_ids(unit.source.data) for name, unit in by_id.items()})
     first = [by_id[name] for name in order]
     done: set[str] = set()

@@ -152,6 +152,13 @@ def test_callees_around_the_files_that_are_checked(check: Check, catalog: Catalo
     assert problems(report) == ["pipelines/deep/c.yaml:1:38 E404 pipeline `d` has errors"]
 
 
+def test_a_misspelt_call_is_compared_with_the_pipelines_around(check: Check, catalog: Catalog, tmp_path: Path) -> None:
+    """Also if only one file is checked."""
+    check(files(a=CALLER.replace("pipeline:price", "pipeline:prise"), b=CALLEE))
+    (found,) = check_files([tmp_path / "pipelines" / "a.yaml"], catalog, root=tmp_path).problems
+    assert (found.code, found.help) == ("E114", "did you mean `price`?")
+
+
 def test_unsaved_texts_take_the_place_of_files(check: Check, catalog: Catalog, tmp_path: Path) -> None:
     """As an editor has them."""
     check(files(a=CALLER, b=CALLEE))
