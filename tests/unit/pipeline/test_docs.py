@@ -21,6 +21,7 @@ from engine.plugin.host import load_catalog
 ROOT = Path(__file__).parents[3]
 EXPRESSIONS = (ROOT / "docs" / "expressions.md").read_text()
 LANGUAGE = (ROOT / "docs" / "language.md").read_text()
+YAML = re.findall(r"^```yaml\n(.*?)^```", LANGUAGE, re.MULTILINE | re.DOTALL)
 SCOPE: dict[str, Any] = {
     "event": {
         "headers": {"x-github-event": "issues"},
@@ -84,8 +85,16 @@ def test_every_name_is_described() -> None:
 
 def test_the_message_on_the_page_is_the_one_that_is_shown() -> None:
     """For the first pipeline of the page, with the typing error."""
-    text = re.findall(r"^```yaml\n(.*?)^```", LANGUAGE, re.MULTILINE | re.DOTALL)[0]
-    wrong = text.replace("to: ${{ inputs.email }}", "to: ${{ inputs.emial }}")
+    wrong = YAML[0].replace("to: ${{ inputs.email }}", "to: ${{ inputs.emial }}")
     report = check_text(wrong, load_catalog().catalog, file="pipelines/new-customer.yaml")
     (problem,) = report.problems
     assert f"```text\n{format_problem(problem)}\n```" in LANGUAGE
+
+
+@pytest.mark.parametrize(
+    "text", [block for block in YAML if block.startswith("id: ")], ids=lambda text: text.split()[1]
+)
+def test_the_pipelines_on_the_page_are_clean(text: str) -> None:
+    """Not even a warning."""
+    report = check_text(text, load_catalog().catalog)
+    assert report.problems == []
