@@ -1,5 +1,6 @@
 """hookwright check: what is wrong in pipeline files, before anything runs."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import msgspec
 from engine.cli.client import Connection
 from engine.cli.exits import FAILED, OK, WrongUsage
 from engine.cli.output import GREEN, Json, in_color, note, paint, print_json, say
-from engine.cli.repository import check_places, find_files, find_root, read_files, seen_from_here
+from engine.cli.repository import Files, check_places, find_files, find_root, read_files, seen_from_here
 
 __all__ = ["check", "find_root", "read_files"]
 
@@ -56,7 +57,6 @@ def check(
     quiet
         Errors only, and nothing at all if there are none.
     """
-    from engine.pipeline.check import missing_secrets
     from engine.plugin.host import load_catalog
     from engine.settings import load_settings
 
@@ -64,15 +64,25 @@ def check(
     files = find_files(paths or [settings.pipelines, *(path for path in [Path("tests")] if path.is_dir())])
     pipelines, problems = check_places(files, load_catalog().catalog)
     if secrets or env:
-        problems += missing_secrets(pipelines, _names(env) if env else _set_here(settings))
+        problems += _missing(files, pipelines, _names(env) if env else _set_here(settings))
     if quiet:
         problems = [problem for problem in problems if problem.severity == "error"]
-    problems = [msgspec.structs.replace(problem, file=seen_from_here(problem.file, files.root)) for problem in problems]
+    problems = [
+        msgspec.structs.replace(problem, file=seen_from_here(problem.file, files.root)) for problem in _sorted(problems)
+    ]
     failed = any(problem.severity == "error" or strict for problem in problems)
     _show(problems, pipelines, len(files.tests), format="json" if json else format, quiet=quiet, failed=failed)
-    if format == "text" and not json and not quiet and not (files.pipelines or files.tests):
-        note(f"No pipelines in {', '.join(map(str, paths or [settings.pipelines]))}.")
+    if format == "text" and not json and not quiet:
+        _tell_what_waits(pipelines)
+        if not (files.pipelines or files.tests):
+            note(f"No pipelines in {', '.join(map(str, paths or [settings.pipelines]))}.")
     return FAILED if failed else OK
+
+
+def _sorted(problems: Sequence[Any]) -> list[Any]:
+    """File by file, in the order in which the files come; then by place."""
+    order = {file: index for index, file in enumerate(dict.fromkeys(problem.file for problem in problems))}
+    return sorted(problems, key=lambda problem: (order[problem.file], problem.line, problem.column))
 
 
 def _show(
@@ -106,6 +116,37 @@ def _summary(problems: Sequence[Any], pipelines: int, tests: int, *, failed: boo
     return f"{paint(checked, GREEN)} checked, no errors" + f", {_count(warnings, 'warning')}" * bool(warnings)
 
 
+def _missing(files: Files, pipelines: Sequence[Any], known: frozenset[str]) -> list[Any]:
+    """A problem for each secret that a file names and that is not among the known ones."""
+    from engine.pipeline.check_secrets import missing_in_text, missing_secrets
+
+    problems = missing_secrets(pipelines, known)
+    good = {(files.root / pipeline.file).resolve() for pipeline in pipelines}
+    for path in files.pipelines:
+        if path.resolve() not in good:
+            name = os.path.relpath(path.resolve(), files.root.resolve())
+            problems += missing_in_text(name, path.read_text(encoding="utf-8", errors="replace"), known)
+    return problems
+
+
+def _tell_what_waits(pipelines: Sequence[Any]) -> None:
+    """What this version checks and simulates, but does not execute yet."""
+    from engine.flow.support import unsupported
+
+    waiting = {
+        pipeline.id: dict.fromkeys(_what(problem) for problem in unsupported(pipeline)) for pipeline in pipelines
+    }
+    if any(waiting.values()):
+        note("This version does not execute these yet, and does not deploy pipelines that use them (E120):")
+    for name, what in waiting.items():
+        if what:
+            note(f"  {name}: {', '.join(what)}")
+
+
+def _what(problem: Any) -> str:
+    return str(problem.message).removesuffix(" is not executed by this version yet")
+
+
 def _set_here(settings: Any) -> frozenset[str]:
     from engine.runtime import open_secrets
 
@@ -114,7 +155,7 @@ def _set_here(settings: Any) -> frozenset[str]:
 
 def _names(env: str) -> frozenset[str]:
     """The names that a file of NAME=value lines gives a value."""
-    path = next((path for path in (Path(env), Path(f".env.{env}")) if path.is_file()), None)
+    path = next((path for path in (Path(env), Path(f".env.{env}")) if path.exists() and not path.is_dir()), None)
     if path is None:
         raise WrongUsage(f"--env: there is neither a file {env} nor .env.{env}")
     found = (NAME.match(line) for line in path.read_text(encoding="utf-8", errors="replace").splitlines())

@@ -9,6 +9,7 @@ from engine.pipeline.codes_repository import REPOSITORY
 from engine.pipeline.codes_safety import SAFETY
 from engine.pipeline.codes_shape import SHAPE
 from engine.pipeline.codes_steps import STEPS
+from engine.pipeline.codes_tests import TESTS
 from engine.pipeline.codes_types import TYPES
 from engine.pipeline.codes_values import VALUES
 from engine.pipeline.codes_yaml import YAML
@@ -28,7 +29,7 @@ LEVELS = {
 CODES: Mapping[str, Code] = {
     item.code: item
     for item in sorted(
-        (*YAML, *SHAPE, *TYPES, *STEPS, *EXPRESSIONS, *VALUES, *SAFETY, *REPOSITORY), key=lambda item: item.code
+        (*YAML, *SHAPE, *TYPES, *STEPS, *EXPRESSIONS, *VALUES, *SAFETY, *REPOSITORY, *TESTS), key=lambda item: item.code
     )
 }
 
@@ -85,8 +86,8 @@ HEAD = """\
 
 # Errors and warnings
 
-What `hookwright check` says, code by code; `hookwright explain E204` prints the same in the terminal. Errors (`E...`) keep
-a pipeline from being put in force, warnings (`W...`) do not. Codes keep their meaning from version to version.
+What `hookwright check` says, code by code; `hookwright explain E204` prints the same in the terminal. Errors (`E...`)
+keep a pipeline from being put in force, warnings (`W...`) do not. Codes keep their meaning from version to version.
 
 Every example is checked by a test: the wrong file earns exactly its code, the right one is clean."""
 AT_RUN_TIME = "This is found when a run evaluates the expression, unless all values are written out in the file."

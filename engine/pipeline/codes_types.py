@@ -188,4 +188,27 @@ steps:
     with: {day: "${{ inputs.day }}"}
 """),
     ),
+    Code(
+        "E120",
+        "this version does not execute it yet",
+        "The language is ahead of the engine: `hookwright check` and `hookwright test` know everything, but a pipeline "
+        "that uses what is not executed yet is not put in force. `hookwright check` lists such places at its end.",
+        wrong=one("""\
+id: example
+steps:
+  - wait: 3d
+  - uses: value
+    with: {a: 1}
+"""),
+        right=one("""\
+id: example
+triggers:
+  - uses: schedule
+    with: {cron: '0 7 * * *'}
+steps:
+  - uses: value
+    with: {a: 1}
+"""),
+        said_by="deploy",
+    ),
 )
