@@ -80,6 +80,7 @@ class WebhookRules(msgspec.Struct, frozen=True):
     credentials(config): lower-case names of headers that hold a secret as it is; they are stored masked.
     sign(body, headers, config, now): headers of a sample delivery so that verify passes.
     sample(event_type): (headers, body) of a realistic delivery, or None if there is no such sample.
+    payload(event_type): the JSON Schema of `event.body` for this event type, or for all that begin so; None: unknown.
     """
 
     verify: Callable[[Delivery, Any], None]
@@ -91,6 +92,7 @@ class WebhookRules(msgspec.Struct, frozen=True):
     answer: Callable[[Delivery, Any], HandshakeReply | None] | None = None
     credentials: Callable[[Any], tuple[str, ...]] | None = None
     sample: Callable[[str], tuple[dict[str, str], bytes] | None] | None = None
+    payload: Callable[[str], dict[str, Any] | None] | None = None
     samples: tuple[str, ...] = ()  # event types that sample() knows
 
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.plugin import Delivery, TriggerKind, WebhookRules, signature
+from plugins.webhook.payload import github_payload
 from plugins.webhook.receiver import SignedReceiver, secrets_of, wants
 from plugins.webhook.sample import load_sample
 
@@ -96,6 +97,7 @@ def register_all(register: Any) -> None:
         wants=is_wanted,
         sign=sign,
         sample=sample,
+        payload=github_payload,
         samples=SAMPLES,
     )
     register("github.webhook", config=GithubConfig, kind=TriggerKind.WEBHOOK, source="github", webhook=rules)

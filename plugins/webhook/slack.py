@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.plugin import Delivery, HandshakeReply, TriggerKind, WebhookRules, signature
+from plugins.webhook.payload import slack_payload
 from plugins.webhook.receiver import SignedReceiver, secrets_of, wants
 from plugins.webhook.sample import load_sample, refresh
 
@@ -121,6 +122,7 @@ def register_all(register: Any) -> None:
         answer=answer,
         sign=sign,
         sample=sample,
+        payload=slack_payload,
         samples=SAMPLES,
     )
     register("slack.webhook", config=SlackConfig, kind=TriggerKind.WEBHOOK, source="slack", webhook=rules)

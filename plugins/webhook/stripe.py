@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.plugin import Delivery, Duration, TriggerKind, WebhookRules, parse_duration, signature
+from plugins.webhook.payload import stripe_payload
 from plugins.webhook.receiver import SignedReceiver, secrets_of, wants
 from plugins.webhook.sample import load_sample, refresh
 
@@ -84,6 +85,7 @@ def register_all(register: Any) -> None:
         wants=wants,
         sign=sign,
         sample=sample,
+        payload=stripe_payload,
         samples=SAMPLES,
     )
     register("stripe.webhook", config=StripeConfig, kind=TriggerKind.WEBHOOK, source="stripe", webhook=rules)
