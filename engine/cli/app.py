@@ -10,6 +10,7 @@ from engine.cli import (
     check,
     development,
     doctor,
+    eval,
     events,
     explain,
     fmt,
@@ -59,6 +60,7 @@ def create_app() -> App:
     app.command(check.check, group=WRITE)
     app.command(explain.explain, group=WRITE)
     app.command(graph.graph, group=WRITE)
+    app.command(eval.eval, group=WRITE)
     app.command(fmt.fmt, group=WRITE)
     app.command(schema.schema, group=WRITE)
     app.command(lsp.lsp, group=WRITE)

@@ -109,6 +109,7 @@ def _openapi() -> OpenAPIConfig:
             Tag("Pipelines", "What is deployed, and starting it."),
             Tag("Runs", "Executions of pipelines."),
             Tag("Events", "What was received, and what was decided about it."),
+            Tag("Expressions", "Trying them out."),
             Tag("Health", "For probes and monitoring; no token needed."),
         ],
         components=Components(
