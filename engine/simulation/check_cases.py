@@ -1,5 +1,6 @@
 """What is wrong in a test file, with its place: keys, values, and names that the pipeline does not have."""
 
+import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path as FilePath
@@ -32,6 +33,9 @@ from engine.simulation.check_assertions import check_assertion
 from engine.simulation.names import called, step_names, walk_all
 
 MOCK_ROOTS = frozenset({"with", "attempt"})  # what a mock's output may use
+
+
+ITEMS = re.compile(r"\[[^\[\]]*\]")  # `label[2]`: one item of a loop
 
 
 class CaseCheck:
@@ -282,7 +286,7 @@ class CaseCheck:
             self._unknown(path, f"the pipeline has no step `{name}`", name, self.names, key=key)
 
     def _mocked(self, path: Path, name: str) -> None:
-        if self.pipeline is None or name.rpartition("/")[2] in self.names:
+        if self.pipeline is None or ITEMS.sub("", name).rpartition("/")[2] in self.names:
             return
         if not any(fnmatchcase(used, name) for used in self.types):
             message = f"the pipeline has no step `{name}` and uses no step type of this name"

@@ -62,7 +62,8 @@ class SimulatedEnvironment:
         self.ledger = Ledger()
         self.waits = Waits(clock, recorder, setting.data.get("approvals") or {})
         self.emitted: list[dict[str, Any]] = []
-        self.frames: dict[int, Frame] = {}  # by the identity of their `steps`, which they share
+        self.root: Frame | None = None
+        self.frames: dict[int, Frame] = {}  # inner ones, by the identity of their `steps`, which they share
         self.finished_at: float | None = None
         self.crash_after: str | None = setting.data.get("crash_after")
         self.died = asyncio.Event()  # set: the engine is dead, nothing more happens
@@ -129,8 +130,10 @@ class SimulatedEnvironment:
     def _is_done(self, records: list[CheckpointRecord], name: str) -> bool:
         for row in (row for record in records for row in record.attempts):
             found = self.recorder.keys.find(row.step)
-            if found is not None and name in (found.name, found.path, row.step):
-                return row.status == AttemptStatus.SUCCEEDED and row.due_at is None
+            if row.status != AttemptStatus.SUCCEEDED or row.due_at is not None or found is None:
+                continue
+            if row.step == name or (not found.item and name in (found.name, found.path)):
+                return True
         return False
 
     def _die(self) -> None:
@@ -140,7 +143,9 @@ class SimulatedEnvironment:
         self.died.set()
         self._later = []
         self._finished = {
-            row.step for row in self.ledger.attempts() if row.status == AttemptStatus.SUCCEEDED and row.due_at is None
+            row.step
+            for row in self.ledger.rows.values()
+            if row.status == AttemptStatus.SUCCEEDED and row.due_at is None
         }
         self.ledger.interrupt()
 
@@ -148,6 +153,12 @@ class SimulatedEnvironment:
         """Of a dead engine nothing comes back."""
         if self.died.is_set():
             await asyncio.get_running_loop().create_future()
+
+    def _look(self, execution: Execution, frame: Frame) -> None:
+        """Remember the frame: its `steps` tell in the end how they stand."""
+        self.root = execution.root
+        if frame.prefix:
+            self.frames.setdefault(id(frame.steps), frame)
 
     def revive(self) -> None:
         """A new process goes on with what was committed."""
@@ -165,7 +176,7 @@ class SimulatedEnvironment:
     async def perform(self, execution: Execution, frame: Frame, call: Call, attempt: int) -> Done:
         """One attempt: the inputs are checked as in production, then the mock answers."""
         await self._dead()
-        self.frames.setdefault(id(frame.steps), frame)
+        self._look(execution, frame)
         self.recorder.begin(call.key)
         if call.key in self._finished and call.type.effect is not Effect.PURE:
             self.recorder.problem(f"`{self._name(call)}` ran twice: it had finished before the crash")
@@ -177,7 +188,7 @@ class SimulatedEnvironment:
     async def stand_in(self, execution: Execution, frame: Frame, call: Call, attempt: int) -> Done | None:
         """What a mock answers in place of a called pipeline. None: it is carried out."""
         await self._dead()
-        self.frames.setdefault(id(frame.steps), frame)
+        self._look(execution, frame)
         self.recorder.begin(call.key)
         mock = self.mocks.find(self._names(call), call.step.uses)
         if mock is None:
@@ -291,7 +302,7 @@ class SimulatedEnvironment:
     async def wait(self, execution: Execution, frame: Frame, step: Step, key: str, began: datetime) -> Any:
         """Wait in virtual time."""
         await self._dead()
-        self.frames.setdefault(id(frame.steps), frame)
+        self._look(execution, frame)
         return await self.waits.wait(execution, frame, step, key, began)
 
     def slot(self, execution: Execution, frame: Frame, step: Step) -> AbstractAsyncContextManager[None]:

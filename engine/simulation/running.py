@@ -15,7 +15,7 @@ from engine.flow.advance import advance_in
 from engine.flow.execution import Hold
 from engine.flow.frame import Frame
 from engine.pipeline.expression.moments import CLOCK
-from engine.pipeline.spec import Pipeline
+from engine.pipeline.spec import Pipeline, Respond
 from engine.simulation.coverage import Way
 from engine.simulation.environment import SimulatedEnvironment
 from engine.simulation.events import make_event
@@ -172,37 +172,31 @@ def _result(environment: SimulatedEnvironment, start: Start, setting: Setting) -
     if start.trigger is not None and start.event is not None:
         names = {"env": setting.env, "event": start.event, "inputs": start.inputs}
         names |= scope | {"outputs": outputs or {}, "run": run}
-        rule = start.trigger.respond
-        result.response = respond(
-            rule,
-            names,
-            outcome=result.outcome,
-            error=error,
-            answered_at=_answered_at(environment, rule.after if rule is not None else None, elapsed),
-        )
+        result.response = _answer(environment, start.trigger.respond, names, result)
     return result
 
 
 def _look(environment: SimulatedEnvironment) -> Frame | None:
     """Take over what expressions saw as `steps` in the end, inner frames first; the run's own frame."""
-    root: Frame | None = None
+    root = environment.root
     for frame in environment.frames.values():
-        if frame.prefix:
-            environment.recorder.views(frame.steps, frame.pipeline.id)
-        else:
-            root = frame
+        environment.recorder.views(frame.steps, frame.pipeline.id)
     if root is not None:
         environment.recorder.views(root.steps, root.pipeline.id)
     return root
 
 
-def _answered_at(environment: SimulatedEnvironment, after: str | None, elapsed: float) -> float:
-    """When the answer is due: once the step of `after` has finished, else at the end."""
-    finished = (environment.recorder.steps.get(after) or {}).get("finished_at") if after is not None else None
-    if finished is None:
-        return elapsed
-    moment = msgspec.convert(finished, type=type(environment.clock.start))
-    return float((moment - environment.clock.start).total_seconds())
+def _answer(
+    environment: SimulatedEnvironment, rule: Respond | None, names: dict[str, Any], result: Result
+) -> dict[str, Any]:
+    """The answer at the end of the run; or once the step of `after` was done, when nobody knew how it would end."""
+    outcome, at = result.outcome, result.elapsed
+    step = result.steps.get(rule.after) if rule is not None and rule.after is not None else None
+    if step is not None and step["finished_at"] is not None and step["status"] in ("succeeded", "recovered"):
+        moment = msgspec.convert(step["finished_at"], type=type(environment.clock.start))
+        outcome, at = "succeeded", (moment - environment.clock.start).total_seconds()
+        names = {**names, "run": {**names["run"], "outcome": None}}
+    return respond(rule, names, outcome=outcome, error=result.error, answered_at=at)
 
 
 def _unused(environment: SimulatedEnvironment) -> list[str]:
