@@ -13,6 +13,7 @@ from typing import Any, Union
 
 import msgspec
 
+from engine.core.duration import parse_duration
 from engine.errors import BadValue
 from engine.pipeline.check_values import describe
 from engine.pipeline.expression.compile import is_secret
@@ -171,6 +172,17 @@ class ConfigCheck:
             self.source.error("E107", (*path, *where), f"{what} {_plain(message)}")
         except Exception as error:  # noqa: BLE001 - a plugin's own check may raise anything
             self.source.error("E107", path, f"{what}: {error}")
+        else:
+            self.duration(path, value, annotation, what)
+
+    def duration(self, path: Path, value: Any, annotation: Any, what: str) -> None:
+        """A duration that is written out, also where the Struct cannot be made because of expressions beside it."""
+        if isinstance(value, str) and _is_marked(annotation, "duration"):
+            try:
+                parse_duration(value)
+            except ValueError:
+                hint = "write for example 500ms, 30s, 5m, 2h, 3d, 1h30m"
+                self.source.error("E107", path, f"{what} is not a duration: `{value[:60]}`", hint)
 
     def code(self, path: Path, value: Any, what: str) -> None:
         start = value.find("${{") if isinstance(value, str) else 0
@@ -236,6 +248,17 @@ def _unwrap(annotation: Any) -> tuple[Any, bool]:
     if typing.get_origin(probe) in (Union, UnionType):
         literal = literal or any(_unwrap(member)[1] for member in typing.get_args(probe))
     return annotation, literal
+
+
+def _is_marked(annotation: Any, mark: str) -> bool:
+    """Whether the type, or a member of it, carries Meta(extra={mark: True})."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        base, *extras = typing.get_args(annotation)
+        marked = (isinstance(extra, msgspec.Meta) and bool((extra.extra or {}).get(mark)) for extra in extras)
+        return any(marked) or _is_marked(base, mark)
+    if typing.get_origin(annotation) in (Union, UnionType):
+        return any(_is_marked(member, mark) for member in typing.get_args(annotation))
+    return False
 
 
 def _bare(annotation: Any) -> Any:
