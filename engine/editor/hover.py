@@ -127,7 +127,7 @@ def _in_expression(
         entry = describe_function(word)
     if entry is not None:
         return Hover(entry_text(entry), start, end)
-    text = describe_name(repository, path, kind, place, source, word)
+    text = describe_name(repository, path, kind, place, source, offset)
     return Hover(text, start, end) if text else None
 
 

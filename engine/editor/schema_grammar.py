@@ -51,6 +51,7 @@ EITHER: Mapping[tuple[str, str], Schema] = {  # kinds `any` and `template` that 
     ("concurrency", "limit"): LIMIT,
     ("rate_limit", "limit"): LIMIT,
     ("respond", "status"): LIMIT,
+    ("respond", "after"): {"type": "string"},
     ("test_expect", "emitted"): {"type": ["array", "null"]},
     ("test_step", "errors"): {"type": ["array", "null"]},
 }
@@ -176,6 +177,8 @@ def _templates(section: Section, key: Key) -> Schema:
 
 
 def _steps(section: Section, key: Key) -> Schema:
+    if key.name in ("notify", "compensate", "on_error", "finally"):
+        return {**STEPS, "type": ["array", "null"]}
     return {"$ref": "#/$defs/steps"}
 
 

@@ -10,11 +10,13 @@ from engine.editor.places import Place
 from engine.editor.repository import Known, Repository
 from engine.editor.tree import parse
 from engine.pipeline.calls import called_ids
-from engine.pipeline.check_names import Names
+from engine.pipeline.check_names import EVENT, Names
 from engine.pipeline.check_repository import Unit, read_units
 from engine.pipeline.marks import Path
 from engine.pipeline.project import Project, read_project
+from engine.pipeline.shapes import of_values
 from engine.pipeline.source import Files, Source
+from engine.pipeline.types import fields_of, object_of
 
 EVENTS = "events"  # folder of recorded events
 MOST_EVENTS = 200
@@ -31,7 +33,8 @@ def find_names(repository: Repository, path: FilePath, place: Place) -> Names | 
     )
     units = [_unit(source, "", repository, project), *called]
     read_units(units, repository.catalog)
-    return nearest(source.scopes, place.path)
+    names = nearest(source.scopes, place.path)
+    return _with_events(repository, names) if names is not None and names.event else names
 
 
 def nearest(scopes: Mapping[Path, Any], path: Path) -> Names | None:
@@ -50,6 +53,19 @@ def read_own_project(repository: Repository) -> Project:
         if text is not None:
             return read_project(text, repository.catalog, file=name, files=Files(repository.root))
     return Project()
+
+
+def _with_events(repository: Repository, names: Names) -> Names:
+    """The names with an `event` that has the fields of recorded ones where nothing was declared."""
+    events = recorded_events(repository)
+    if "event" not in names.roots or not events:
+        return names
+    declared = names.locals.get("event", object_of(EVENT))
+    fields = dict(fields_of(declared))
+    for name, shape in fields_of(of_values(events)).items():
+        if fields.get(name) is None:
+            fields[name] = shape
+    return msgspec.structs.replace(names, locals={**names.locals, "event": object_of(fields)})
 
 
 def recorded_events(repository: Repository) -> list[dict[str, Any]]:

@@ -96,6 +96,12 @@ NAMES = {
     "environment variables": (REQUEST + "      body: ${{ env.‸ }}\n", "CRM_URL", "title"),
     "secrets": (REQUEST + "      body: ${{ secrets.‸ }}\n", "SLACK_TOKEN", "title"),
     "no secrets in labels": ("id: a\nlabels:\n  a: ${{ ‸ }}\nsteps: []\n", "run", "secrets"),
+    "words of a step's status": (REQUEST + "  - uses: value\n    if: steps.fetch.status == '‸'\n", "skipped", "steps"),
+    "fields of a lambda's argument": (
+        REQUEST + "      body: ${{ [run] | map(one => one.‸) }}\n",
+        "started_at",
+        "title",
+    ),
     "the argument of a lambda": (REQUEST + "      body: ${{ inputs.tags | map(tag => ‸) }}\n", "tag", "upper"),
 }
 
