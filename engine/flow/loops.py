@@ -98,6 +98,7 @@ class Loop:
         self.keys: list[Any] | None = decision.get("keys")
         self.results: list[Any] = [None] * len(self.items)
         self.errors: list[dict[str, Any]] = []
+        self._over = False  # it has failed: nothing new is begun
         self._most = tolerated(each, len(self.items))
         self._recalls = undoes(frame.pipeline, (step,))
         self._views = pending((step,))
@@ -132,6 +133,8 @@ class Loop:
 
     async def _work(self, numbers: Iterator[int], run_body: RunBody) -> None:
         for index in numbers:
+            if self._over:
+                return
             await self._iterate(index, run_body)
             if len(self.execution.pending) >= SHARE:
                 await self.execution.checkpoint()
@@ -159,6 +162,7 @@ class Loop:
     def _fail(self, index: int, failure: StepGaveUp) -> None:
         """Count a failed item; StepGaveUp if it is one too many."""
         if self.each.on_item_error == "fail" and self._most is None:
+            self._over = True
             raise failure
         error = self.execution.error(failure.error)
         key = self.keys[index] if self.keys is not None else index
@@ -166,6 +170,7 @@ class Loop:
         if self._most is not None and len(self.errors) > self._most:
             text = f"{len(self.errors)} of {len(self.items)} items failed, {self._most} may; the last: {error.message}"
             step = self.step.id or self.key
+            self._over = True
             raise StepGaveUp(ErrorInfo(type=TOO_MANY, message=text, step=step, data={"errors": self.errors}))
 
     def _item_key(self, index: int) -> str:

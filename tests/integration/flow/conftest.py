@@ -30,6 +30,8 @@ class Probe:
         self.script: dict[str, list[Any]] = {}  # step -> what the next calls do: an exception, or a value
         self.entered = asyncio.Event()
         self.gate: asyncio.Event | None = None  # `test.gate` waits for it
+        self.met = 0
+        self.meeting = asyncio.Event()  # `test.meet` waits until as many have come as `with` says
 
     async def act(self, config: "Anything", context: StepContext) -> Any:
         self.calls.append((context.step, config.value, context.idempotency_key, context.attempt))
@@ -46,6 +48,16 @@ class Probe:
             await self.gate.wait()
         return config.value
 
+    async def hang(self, config: "Anything", context: StepContext) -> Any:
+        self.calls.append((context.step, config.value, context.idempotency_key, context.attempt))
+        await asyncio.Event().wait()
+
+    async def meet(self, config: "Anything", context: StepContext) -> Any:
+        self.calls.append((context.step, config.value, context.idempotency_key, context.attempt))
+        self.met += 1
+        self.meeting.set() if self.met == config.value else await self.meeting.wait()
+        return config.value
+
     def count(self, step: str) -> int:
         return sum(call[0] == step for call in self.calls)
 
@@ -55,6 +67,8 @@ class Probe:
         register("test.idempotent", self.act, config=Anything, effect="idempotent")
         register("test.pure", self.act, config=Anything, effect="pure")
         register("test.gate", self.wait, config=Anything, effect="effect")
+        register("test.hang", self.hang, config=Anything, effect="effect")
+        register("test.meet", self.meet, config=Anything, effect="effect")
         register("test.strict", self.act, config=Strict, effect="effect")
 
 
