@@ -237,7 +237,9 @@ def resolve(reference: Reference, names: Names) -> Resolved:
     if name == "vars":
         known = _declared(reference, names.vars, "E208", "variable", names.later_vars) if fields else None
         return known or Resolved(object_of(names.vars))
-    return _step(reference, names) if fields else Resolved(None, len(fields))
+    if fields:
+        return _step(reference, names)
+    return Resolved(object_of({id_: object_of(step_fields(view)) for id_, view in names.steps.items()}))
 
 
 def step_fields(view: StepView) -> dict[str, Shape]:
@@ -268,7 +270,8 @@ def _run(reference: Reference, names: Names) -> Resolved:
     if first[0] == "compensated" and not names.compensated:
         message = "`run.compensated` is only known in the pipeline's `on_error` and in `finally`"
         return _wrong(Finding("E206", message, start, first[2]))
-    return Resolved(RUN)
+    hidden = {"outcome": names.outcome, "compensated": names.compensated}
+    return Resolved(object_of({name: shape for name, shape in RUN.items() if hidden.get(name, True)}))
 
 
 def _unknown_root(reference: Reference, names: Names) -> Finding:
@@ -292,7 +295,8 @@ def _env(reference: Reference, names: Names) -> Resolved:
     if not reference.fields:
         help = "write `env.NAME`; a computed name could not be checked"
         message = "an environment variable is named literally"
-        return _wrong(Finding("E209", message, root.start, reference.node.end, help))
+        found = Finding("E209", message, root.start, reference.node.end, help)
+        return Resolved(object_of(dict.fromkeys(sorted(names.env), STRING)), 0, (found,))
     name, start, end = reference.fields[0]
     if name in names.env:
         return Resolved(STRING, 1)

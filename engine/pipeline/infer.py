@@ -149,7 +149,10 @@ class Inference:
     def _access(self, node: Access, guarded: bool) -> Shape:
         base, used = node.base, 0
         if isinstance(base, Name) and base.name not in self.arguments:
-            found = resolve(make_reference(node, base, guarded), self.names)
+            reference = make_reference(node, base, guarded)
+            if self.watch is not None:  # who watches wants to know of every part
+                reference = msgspec.structs.replace(reference, fields=())
+            found = resolve(reference, self.names)
             self.findings += found.findings
             shape, used = found.shape, found.used
         else:

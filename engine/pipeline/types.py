@@ -189,8 +189,7 @@ def describe(shape: Shape, depth: int = 2) -> str:
     found = typed(shape)
     if found is None:
         return "any"
-    parts = [_describe(found, kind, depth) for kind in Kind if kind in found.kinds]
-    return " | ".join(parts) or "nothing"
+    return " | ".join(_describe(found, kind, depth) for kind in _shown(found)) or "nothing"
 
 
 def kind_of(shape: Shape) -> str:
@@ -200,13 +199,21 @@ def kind_of(shape: Shape) -> str:
     return " or ".join(dict.fromkeys(words)) or "null"
 
 
+def _shown(found: Type) -> list[Kind]:
+    """The kinds in the order in which they are named, null last."""
+    hidden = {Kind.INTEGER} if Kind.NUMBER in found.kinds else set()
+    return sorted(found.kinds - hidden, key=lambda kind: (kind is Kind.NULL, [*Kind].index(kind)))
+
+
 def _describe(found: Type, kind: Kind, depth: int) -> str:
     if kind is Kind.STRING and found.words is not None:
         shown = " | ".join(f"'{word}'" for word in found.words[:SHOWN])
         return shown + (" | ..." if len(found.words) > SHOWN else "")
     if kind is Kind.ARRAY:
-        inner = describe(found.item, depth - 1) if depth else "..."
-        return f"({inner})[]" if " | " in inner else f"{inner}[]"
+        inner = describe(found.item, depth)
+        item = typed(found.item)
+        several = item is not None and (len(_shown(item)) > 1 or len(item.words or ()) > 1)
+        return f"({inner})[]" if several else f"{inner}[]"
     if kind is Kind.OBJECT:
         if not found.fields:
             return "object" if found.rest is None else f"{{...: {describe(found.rest, depth - 1)}}}"
