@@ -7,7 +7,7 @@ import msgspec
 
 from engine.pipeline.loader import YamlError, load_yaml
 
-PLAIN = re.compile(r"[A-Za-z0-9_./@+-]([A-Za-z0-9_./@+ -]*[A-Za-z0-9_./@+-])?")
+PLAIN = re.compile(r"[A-Za-z0-9_/]([A-Za-z0-9_./@+ -]*[A-Za-z0-9_./@+-])?")
 WIDTH = 100  # characters of a line
 
 
