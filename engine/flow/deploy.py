@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import HookwrightError, NotFound, Unavailable
+from engine.flow.support import unsupported
 from engine.pipeline.check import Problem, Report, check_files, format_problem, load_version
 from engine.pipeline.deployment import Deployment, deploy
 from engine.pipeline.spec import Pipeline
@@ -34,11 +35,19 @@ async def load_pipeline(runtime: Runtime, version: str) -> Pipeline:
 
 
 def read_files(runtime: Runtime) -> Report:
-    """Check every pipeline file. Touches no database."""
+    """Check every pipeline file, also for what cannot be executed yet. Touches no database."""
     folder = runtime.settings.pipelines
     if not folder.is_dir():
         return Report(pipelines=[], problems=[])
-    return check_files(sorted(pipeline_files(folder)), runtime.catalog, root=folder.resolve().parent)
+    root = folder.resolve().parent
+    report = check_files(sorted(pipeline_files(folder)), runtime.catalog, root=root)
+    good = []
+    for pipeline in report.pipelines:
+        if unsupported(pipeline):
+            report.problems += unsupported(pipeline, _text(root / pipeline.file))
+        else:
+            good.append(pipeline)
+    return Report(pipelines=good, problems=report.problems)
 
 
 def pipeline_files(folder: Path) -> Iterable[Path]:
@@ -115,6 +124,13 @@ def fingerprint(runtime: Runtime) -> frozenset[tuple[str, int, int]]:
             continue
         marks.add((str(file), state.st_mtime_ns, state.st_size))
     return frozenset(marks)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):  # it has changed since it was checked
+        return ""
 
 
 def _deployment(runtime: Runtime, pipelines: list[Pipeline]) -> Deployment:

@@ -48,3 +48,49 @@ async def test_a_removed_file_ends_its_pipeline(house: House) -> None:
     (house.folder / "test.yaml").unlink()
     await house.deploy(GOOD.replace("id: test", "id: other"), name="other")
     assert list(house.runtime.deployments.current.pipelines) == ["other"]
+
+
+WAITING = """
+id: test
+concurrency: {key: x}
+steps:
+  - {id: one, uses: test.effect, with: second}
+  - parallel:
+      a: [{wait: 1h}]
+      b: [{uses: test.effect, rate_limit: {limit: 1, period: 1s}}]
+"""
+
+
+async def test_what_cannot_be_executed_yet_is_not_deployed(house: House) -> None:
+    """Every place is named, in one go, and the last good version stays in force."""
+    assert await house.deploy(GOOD) == []
+    problems = await house.deploy(WAITING)
+    assert [(problem.code, problem.line) for problem in problems] == [("E120", 3), ("E120", 7), ("E120", 8)]
+    assert "`wait` is not executed by this version yet" in problems[1].message
+    assert problems[1].source_line.strip() == "a: [{wait: 1h}]"
+    await house.finish()
+    assert [call[1] for call in house.probe.calls] == ["first"]
+    rows = await house.runtime.store.list_pipelines()
+    assert "E120" in (rows[0].problem or "")
+
+
+async def test_a_caller_of_what_cannot_be_executed_is_not_deployed_either(house: House) -> None:
+    """The problem stands at the call and says where the reason is."""
+    await house.deploy("id: callee\nsteps:\n  - wait: 1h\n", name="callee")
+    problems = await house.deploy('id: test\nsteps:\n  - steps: [{uses: "pipeline:callee"}]\n')
+    found = [problem for problem in problems if problem.file == "pipelines/test.yaml"]
+    assert [(problem.code, problem.line) for problem in found] == [("E120", 3)]
+    assert "in the called pipeline `callee` (pipelines/callee.yaml:3)" in found[0].message
+    assert house.runtime.deployments.current.pipelines == {}
+
+
+async def test_a_run_keeps_the_callee_it_started_with(house: House) -> None:
+    """Also in a process that has only the database to learn from."""
+    callee = "id: callee\nsteps: [{id: act, uses: test.effect, with: first}]\n"
+    await house.deploy(callee, name="callee")
+    await house.deploy('id: test\nsteps: [{id: call, uses: "pipeline:callee"}]\n')
+    run_id = await house.start()
+    await house.deploy(callee.replace("first", "second"), name="callee")
+    house.runtime.deployments.versions.clear()
+    await house.turn(run_id)
+    assert [call[:2] for call in house.probe.calls] == [("call/act", "first")]
