@@ -86,7 +86,7 @@ def _check_known(desk: Desk, path: Path, uses: str) -> None:
     if uses.startswith(CALL):
         name = uses.removeprefix(CALL)
         if desk.callees is not None and name not in desk.callees:
-            known = ", ".join(sorted(desk.callees))
+            known = ", ".join(sorted(desk.callees)[:20])
             hint = did_you_mean(name, desk.callees, f"there are: {known}" if known else "")
             start = len(CALL)
             message = f"there is no pipeline `{name[:80]}`"

@@ -23,7 +23,7 @@ from engine.pipeline.grammar import FAIL_OR_CONTINUE
 from engine.pipeline.grammar_steps import ON_ERROR, STEP
 from engine.pipeline.marks import Path
 from engine.pipeline.spec import Case, OnError, Position, Step
-from engine.pipeline.step_ids import Hidden, find_ids
+from engine.pipeline.step_ids import Hidden, Later, find_ids
 from engine.pipeline.types import NULL, Shape, either, list_of, nullable
 
 __all__ = ["STEP_ROOTS", "StepReader", "find_ids"]
@@ -74,9 +74,13 @@ class StepReader:
             self.names,
             roots=(*STEP_ROOTS, *extra),
             steps=self.views,
-            later_steps=frozenset(self.ids.keys() - self.views.keys()),
+            later_steps=Later(self.ids, self.views),
             unreachable=Hidden(self.source.data, self.ids, place),
         )
+
+    def seeing(self, names: Names, views: Views) -> Names:
+        """The names with these steps."""
+        return msgspec.structs.replace(names, steps=views, later_steps=Later(self.ids, views))
 
     def step(self, path: Path, item: dict[str, Any], key: str, extra: tuple[str, ...]) -> Step:
         source, desk = self.source, self.desk
@@ -99,16 +103,15 @@ class StepReader:
             for_each, inside = read_for_each(desk, (*path, "for_each"), item["for_each"], names)
         before = self.views
         inner = self.inner(path, item, key, shape, uses, inside, extra)
-        raw = msgspec.structs.replace(
-            inside.adding("result", result=inner.result),
-            steps={**before, **inner.views},
-            later_steps=names.later_steps - inner.views.keys(),
-        )
+        raw = inside.adding("result", result=inner.result)
+        if inner.views:
+            raw = self.seeing(raw, {**before, **inner.views})
         output = compile_value(desk, (*path, "output"), item["output"], raw) if "output" in item else None
         kept = one = shape_of(output, raw, desk.catalog.filters) if output is not None else inner.result
         if for_each is not None:
             kept = list_of(nullable(kept) if for_each.on_item_error == "continue" else kept)
-        self.views = before if for_each is not None else {**before, **_doubted(inner.views, _doubt_inside(shape, item))}
+        if inner.views and for_each is None:
+            self.views = {**before, **_doubted(inner.views, _doubt_inside(shape, item))}
         on_error = OnError()
         if "on_error" in item:
             on_error, kept = self.on_error((*path, "on_error"), item["on_error"], key, names, extra, kept)
@@ -224,9 +227,7 @@ class StepReader:
     ) -> tuple[OnError, Shape]:
         """What happens after the last attempt, and what is known of the output then. kept: of the step's own."""
         known = names if "error" in names.roots else names.adding("error")
-        known = msgspec.structs.replace(
-            known, steps=self.views, later_steps=frozenset(self.ids.keys() - self.views.keys())
-        )
+        known = self.seeing(known, self.views)
         if isinstance(value, list):
             before = self.views
             with self.place(names):

@@ -1,6 +1,6 @@
 """Where the steps of a pipeline's data stand: their ids, and why one cannot be seen from the place of another."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from engine.pipeline.check_values import STEP_ID
@@ -19,6 +19,27 @@ def find_ids(data: dict[str, Any]) -> dict[str, Path]:
             if isinstance(name, str) and STEP_ID.fullmatch(name):
                 ids.setdefault(name, path)
     return ids
+
+
+class Later(Set[str]):
+    """The ids of steps that have not been read, without a copy for each place."""
+
+    def __init__(self, ids: Collection[str], read: Collection[str]) -> None:
+        self.ids = ids
+        self.read = read
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.ids and name not in self.read
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.ids if name not in self.read)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @classmethod
+    def _from_iterable(cls, names: Iterable[str]) -> frozenset[str]:  # type: ignore[override]
+        return frozenset(names)
 
 
 class Hidden(Mapping[str, str]):
