@@ -15,6 +15,7 @@ from engine.cli import (
     explain,
     fmt,
     graph,
+    init,
     lsp,
     plugins,
     runs,
@@ -60,6 +61,7 @@ def create_app() -> App:
     app.command(check.check, group=WRITE)
     app.command(explain.explain, group=WRITE)
     app.command(graph.graph, group=WRITE)
+    app.command(init.init, group=WRITE)
     app.command(eval.eval, group=WRITE)
     app.command(fmt.fmt, group=WRITE)
     app.command(schema.schema, group=WRITE)
