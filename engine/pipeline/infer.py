@@ -125,11 +125,11 @@ class Inference:
         if found is not NEVER or name in known.fields:
             return found
         help = did_you_mean(name, known.fields)
-        if known.sampled and guarded and not help:
-            return None  # no recorded event had it, but the author expects it to be missing
+        if known.partial and guarded and not help:
+            return None  # not seen so far, but the author expects it to be missing
         if not help:
             shown = ", ".join(list(known.fields)[:20]) or "nothing"
-            help = f"the recorded events have: {shown}" if known.sampled else f"it has: {shown}"
+            help = f"known are: {shown}; add `?? null` if it may have others" if known.partial else f"it has: {shown}"
         self.note("E214", f"there is no field `{name}`", place, help)
         return None
 

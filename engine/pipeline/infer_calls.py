@@ -302,7 +302,7 @@ def _pick(inference: "Inference", stage: Filter, shape: Shape) -> Shape:
     fields: dict[str, Shape] = {}
     for node in names:
         fields[node.value] = inference.field(found, node.value, node, "", guarded=True)
-    return Type(frozenset({Kind.OBJECT}), fields=fields, closed=True, sampled=found.sampled)
+    return Type(frozenset({Kind.OBJECT}), fields=fields, closed=True, partial=found.partial)
 
 
 def _omit(inference: "Inference", stage: Filter, shape: Shape) -> Shape:
@@ -346,7 +346,7 @@ def _merge(inference: "Inference", stage: Filter, shape: Shape) -> Shape:
         fields=fields,
         closed=one.closed and two.closed,
         rest=rest,
-        sampled=one.sampled or two.sampled,
+        partial=one.partial or two.partial,
     )
 
 

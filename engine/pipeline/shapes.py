@@ -1,8 +1,9 @@
 """Types from where they are declared: Structs, JSON Schemas, values in YAML, recorded events."""
 
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Union
 
@@ -31,7 +32,7 @@ from engine.pipeline.types import (
     word_of,
 )
 
-__all__ = ["Shape", "either", "is_whole", "item_of", "of_schema", "of_type", "of_value", "of_values"]
+__all__ = ["Shape", "either", "is_whole", "item_of", "of_payload", "of_schema", "of_type", "of_value", "of_values"]
 
 DEPTH = 12  # levels of a type that are looked at
 LONGEST_WORD = 60  # characters of a text that is remembered as it is
@@ -114,6 +115,12 @@ def of_schema(schema: Any, depth: int = DEPTH, root: Any = None) -> Shape:
     if isinstance(found, Type) and isinstance(description, str):
         return msgspec.structs.replace(found, description=description)
     return found
+
+
+@lru_cache(maxsize=256)
+def of_payload(publish: Callable[[str], dict[str, Any] | None], event_type: str) -> Shape:
+    """The type of what a sender says its events of this type hold; it may add fields when it likes."""
+    return _partial(of_schema(publish(event_type), depth=2 * DEPTH))
 
 
 def is_whole(value: Any) -> bool:
@@ -208,10 +215,18 @@ def _resolve(reference: Any, root: Any) -> Any:
 def _seen(value: Any) -> Shape:
     if isinstance(value, dict):
         fields = {key: _seen(item) for key, item in value.items()}
-        return Type(frozenset({Kind.OBJECT}), fields=fields, closed=True, sampled=True)
+        return Type(frozenset({Kind.OBJECT}), fields=fields, closed=True, partial=True)
     if isinstance(value, list):
         return list_of(any_of(_seen(item) for item in value))
     return PLAIN.get(type(value))
+
+
+def _partial(shape: Shape) -> Shape:
+    found = typed(shape)
+    if found is None:
+        return None
+    fields = {name: _partial(item) for name, item in found.fields.items()}
+    return msgspec.structs.replace(found, fields=fields, item=_partial(found.item), partial=True)
 
 
 def _settled(shape: Shape) -> Shape:

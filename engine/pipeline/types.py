@@ -32,7 +32,7 @@ class Type(msgspec.Struct, frozen=True):
     rest: "Shape" = None  # what other fields are, if it is not closed
     item: "Shape" = None  # what the items of a list are
     words: tuple[str, ...] | None = None  # all texts it can be; None: any text
-    sampled: bool = False  # the fields are those of recorded events; others may come one day
+    partial: bool = False  # the fields are those seen or documented so far: one behind `??` may have another name
     description: str = ""
 
 
@@ -120,7 +120,7 @@ def either(one: Shape, other: Shape) -> Shape:
         rest=rest,
         item=either(lists[0].item, lists[1].item) if len(lists) == 2 else (lists[0].item if lists else None),
         words=_words(texts),
-        sampled=left.sampled or right.sampled,
+        partial=left.partial or right.partial,
         description=left.description if left.description == right.description else "",
     )
 
