@@ -106,6 +106,19 @@ def test_calls_must_not_go_in_a_circle(check: Check) -> None:
     assert own.message == "the calls go in a circle: ping -> ping"
 
 
+def test_many_circles_are_told_in_few_words(check: Check) -> None:
+    """However many there are, and however long."""
+    texts = {f"p{number:02}": calling(f"p{number:02}", f"p{(number + 1) % 40:02}") for number in range(40)}
+    report = check(files(**texts))
+    assert [item.code for item in report.problems] == ["E401"] * 40
+    assert report.problems[0].message.endswith(
+        "p00 -> p01 -> p02 -> p03 -> p04 -> p05 -> p06 -> p07 -> p08 -> p09 -> ... -> p00"
+    )
+    everybody = [f"p{number:02}" for number in range(40)]
+    report = check(files(**{name: calling(name, *everybody) for name in everybody}))
+    assert len(report.problems) == 40 * 3
+
+
 def test_calls_are_found_wherever_steps_stand(check: Check) -> None:
     """In every shape, in handlers, and among the tools of an agent."""
     text = """id: a
