@@ -30,7 +30,7 @@ from engine.store import StoredAttempt
 LONGEST_KEY = 100  # characters; longer ones are cut and told apart by a hash
 SHARE = 200  # rows that one commit of a loop takes at most, so that the writer is not flooded
 TOO_MANY = "max_errors"  # type of the error of a loop in which more items failed than may
-PLAIN = "!$&'()*+,;=:@ "  # characters that stay in a step key besides letters, digits and `-._~`
+PLAIN = "!$&()*+,;=:@"  # characters that stay in a step key besides letters, digits and `-._~`
 
 RunBody = Callable[[Execution, Frame, Step, str], Awaitable[None]]
 

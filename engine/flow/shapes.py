@@ -150,7 +150,9 @@ async def run_shape(
         raise
     note = None
     if shaped.errors:
-        note = ErrorInfo(type=ITEMS, message=f"{len(shaped.errors)} items failed", data=shaped.errors)
+        count = len(shaped.errors)
+        text = f"{count} item{'s' if count > 1 else ''} failed"
+        note = ErrorInfo(type=ITEMS, message=text, data=shaped.errors)
     finished_at = _close(execution, key, began, AttemptStatus.SUCCEEDED, output=shaped.output, error=note)
     _show(frame, step, shaped, began, finished_at)
     return finished_at

@@ -8,9 +8,13 @@ import msgspec
 from msgspec import Struct
 
 from engine.core.run import AttemptStatus
+from engine.flow.frame import parts
+from engine.pipeline.spec import Pipeline, Step
 from engine.store.rows import StoredAttempt
 from engine.web.api.models import Attempt, Run, attempt_model
 from engine.web.dashboard.pictures import Span
+
+MOST_STEPS = 400  # on one page
 
 
 class RunLine(Run, frozen=True, kw_only=True):
@@ -52,6 +56,32 @@ def step_rows(attempts: list[StoredAttempt], uses: dict[str, str], now: datetime
     for attempt in attempts:
         grouped.setdefault(attempt.step, []).append(attempt)
     return [_step_row(key, sorted(tries, key=_number), uses, now) for key, tries in grouped.items()]
+
+
+def count_steps(attempts: list[StoredAttempt]) -> int:
+    """How many steps these are attempts of."""
+    return len({attempt.step for attempt in attempts})
+
+
+def most_telling(attempts: list[StoredAttempt]) -> list[StoredAttempt]:
+    """The attempts that a page shows: of a loop with thousands of items, those that failed or run, then the first."""
+    keys = list(dict.fromkeys(attempt.step for attempt in attempts))
+    if len(keys) <= MOST_STEPS:
+        return attempts
+    telling = {item.step for item in attempts if item.status not in (AttemptStatus.SUCCEEDED, AttemptStatus.SKIPPED)}
+    keys.sort(key=lambda key: 0 if "[" not in key.partition("/")[0] else 1 if key in telling else 2)
+    chosen = set(keys[:MOST_STEPS])
+    return [attempt for attempt in attempts if attempt.step in chosen]
+
+
+def step_types(pipeline: Pipeline) -> dict[str, str]:
+    """What every step uses, by its own key; called pipelines included."""
+    found: dict[str, str] = {}
+    for callee in pipeline.called.values():
+        found |= step_types(callee)
+    for section in (pipeline.steps, pipeline.on_error, pipeline.finally_):
+        found |= _types_of(section)
+    return found
 
 
 def spans(attempts: list[StoredAttempt]) -> list[Span]:
@@ -100,6 +130,21 @@ def error_line(error: dict[str, Any] | None) -> str:
     return f"{where}{error.get('message') or error.get('type') or 'failed'}"[:300]
 
 
+def _types_of(steps: tuple[Step, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for step in steps:
+        found[step.key] = step.uses or step.shape
+        for part in parts(step):
+            found |= _types_of(part)
+    return found
+
+
+def _uses_of(key: str, uses: dict[str, str]) -> str:
+    """`enrich[3]/company` is a `company`, `enrich[3]` an iteration of `enrich`, `page#2/alert` an `alert`."""
+    own = key.rpartition("/")[2]
+    return uses.get(own) or uses.get(own.rpartition("[")[0], "")
+
+
 def _step_row(key: str, tries: list[StoredAttempt], uses: dict[str, str], now: datetime) -> StepRow:
     attempts = [
         AttemptLine(**msgspec.structs.asdict(attempt_model(item, now)), error_text=error_line(read_error(item.error)))
@@ -113,7 +158,7 @@ def _step_row(key: str, tries: list[StoredAttempt], uses: dict[str, str], now: d
     usage = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in read_object(last.usage).items())
     return StepRow(
         key=key,
-        uses=uses.get(key, ""),
+        uses=_uses_of(key, uses),
         attempts=attempts,
         error=read_error(last.error),
         usage=usage,

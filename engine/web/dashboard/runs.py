@@ -11,12 +11,20 @@ from litestar.response import Redirect
 from engine.core.run import FINISHED, RunStatus
 from engine.errors import Conflict, NotFound
 from engine.flow.cancel import cancel_run
-from engine.pipeline.spec import Step
 from engine.store.rows import RunFilter
 from engine.web.api.models import RunPage, run_detail
 from engine.web.dashboard.pages import SAMPLE, link, page
 from engine.web.dashboard.pictures import draw_timeline
-from engine.web.dashboard.rows import count_tokens, read_error, run_lines, spans, step_rows
+from engine.web.dashboard.rows import (
+    count_steps,
+    count_tokens,
+    most_telling,
+    read_error,
+    run_lines,
+    spans,
+    step_rows,
+    step_types,
+)
 from engine.web.parameters import Cursor, RunId, WithRuntime, read_labels
 from engine.web.problems import InvalidParameter
 from engine.web.queries import page_of_runs
@@ -71,9 +79,9 @@ async def run_page(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
         raise NotFound(f"There is no run {run_id}.")
     attempts = await runtime.store.get_attempts(run_id)
     now = datetime.now(UTC)
-    begun = spans(attempts)
+    shown = most_telling(attempts)
+    begun = spans(shown)
     current = runtime.deployments.current.pipelines.get(row.pipeline)
-    uses = _uses((*current.steps, *current.on_error, *current.finally_)) if current else {}
     picture = None
     if begun:
         start = min([row.started_at or row.created_at, *(span.start for span in begun)])
@@ -85,7 +93,8 @@ async def run_page(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
         finished=row.status in FINISHED,
         error=read_error(row.error),
         current_version=current.version if current else None,
-        steps=step_rows(attempts, uses, now),
+        steps=step_rows(shown, step_types(current) if current else {}, now),
+        hidden=count_steps(attempts) - count_steps(shown),
         timeline=picture,
         tokens=count_tokens(attempts),
     )
@@ -112,15 +121,6 @@ def _clean(name: str, text: str) -> str | None:
     if "\x00" in text:
         raise InvalidParameter(name, "must not hold a NUL character")
     return text or None
-
-
-def _uses(steps: tuple[Step, ...]) -> dict[str, str]:
-    """The step type of every step, those of `on_error` included."""
-    found: dict[str, str] = {}
-    for step in steps:
-        found[step.key] = step.uses
-        found.update(_uses(step.on_error.steps))
-    return found
 
 
 handlers = [runs_page, run_page, cancel]

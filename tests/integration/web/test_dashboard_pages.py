@@ -81,13 +81,13 @@ async def test_a_run_shows_steps_attempts_and_tokens(browser: httpx.AsyncClient,
 
 
 async def test_an_open_run_can_be_cancelled_from_its_page(browser: httpx.AsyncClient, seed: Seed) -> None:
-    """The button posts, and the page says cancelled; pressing it again does no harm."""
+    """The button posts, and the page says so: a worker ends the run. Pressing it again does no harm."""
     run_id = await seed.waiting()
     assert "This run waits for attempt 2 of step fetch" in await shown(browser, f"/runs/{run_id}")
     for _ in range(2):
         answer = await browser.post(f"/runs/{run_id}/cancel")
         assert (answer.status_code, answer.headers["location"]) == (303, f"/runs/{run_id}")
-    assert '<span class="badge cancelled">cancelled</span>' in await shown(browser, f"/runs/{run_id}")
+    assert "Cancelling…" in await shown(browser, f"/runs/{run_id}")
 
 
 async def test_decisions_are_sentences(browser: httpx.AsyncClient, seed: Seed) -> None:
@@ -197,3 +197,42 @@ def test_bundled_files_are_what_the_notice_says() -> None:
     notice = (STATIC / "NOTICE.md").read_text()
     for file in (STATIC / "vendor").glob("*.*s"):
         assert hashlib.sha256(file.read_bytes()).hexdigest() in notice, file.name
+
+
+LOOP = """\
+id: loop
+inputs: {rows: any}
+steps:
+  - id: enrich
+    for_each: {items: "${{ inputs.rows }}", key: "${{ item }}", on_item_error: continue}
+    steps:
+      - {id: company, uses: value, with: "${{ item }}"}
+      - {if: item == 7, uses: fail, with: {message: bad row}}
+  - {id: page, uses: "pipeline:strict", with: {amount: 1}}
+"""
+
+
+async def test_a_run_with_loops_and_calls_is_shown(browser: httpx.AsyncClient, runtime: Runtime) -> None:
+    """Items and steps of called pipelines have their keys and types; of very many, those that failed are shown."""
+    from engine.flow.advance import advance
+    from engine.flow.deploy import deploy_files
+    from engine.flow.execution import Hold
+    from engine.flow.start import start_run
+
+    (runtime.settings.pipelines / "loop.yaml").write_text(LOOP)
+    await deploy_files(runtime)
+    run_id = (await start_run(runtime, "loop", {"rows": ["a b/<c>", *range(1000)]})).run_id
+    worker = await runtime.store.register_worker("worker", "test", 1)
+    for run in await runtime.store.claim([run_id], worker, 1):
+        await advance(runtime, run, Hold())
+    response = await browser.get(f"/runs/{run_id}")
+    assert response.status_code == 200
+    text = response.text
+    assert "enrich[a%20b%2F%3Cc%3E]/company" in text
+    assert "enrich[7]/enrich.steps[1]" in text
+    assert "page/keep" in text
+    assert "1 items failed" in text or "1 item failed" in text
+    assert "more are not shown" in text
+    assert "enrich[999]/company" not in text
+    detail = (await browser.get(f"/api/v1/runs/{run_id}")).json()
+    assert len(detail["attempts"]) > 2000
