@@ -28,8 +28,9 @@ steps:
     ),
     Code(
         "E114",
-        "there is no such step type",
-        "No installed plugin has a step type of this name. `hookwright plugins` lists them.",
+        "there is no such step type or pipeline",
+        "No installed plugin has a step type of this name; `hookwright plugins` lists them. Or, in "
+        "`uses: pipeline:ID`, no file of the repository has a pipeline with this id.",
         wrong=one("""\
 id: example
 steps:

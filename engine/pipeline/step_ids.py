@@ -68,6 +68,8 @@ def why_hidden(data: Any, place: Path, target: Path) -> str:
     shared = 0
     while shared < min(len(place), len(target)) and place[shared] == target[shared]:
         shared += 1
+    if place == target:
+        return "it is this step itself, which has not ended; in `output` and `repeat.until` there is its `result`"
     if shared == len(target) < len(place) and place[shared] != "compensate":
         return "this step stands inside of it, and it has not ended"
     if shared < len(place) and _is_key(place, shared - 1):
