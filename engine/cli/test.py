@@ -173,9 +173,11 @@ def _update(suite: Any, reports: Sequence[Any]) -> bool:
         ]
         if not failures:
             continue
-        text, count, _ = update(file.path.read_text(encoding="utf-8"), failures)
+        before = file.path.read_bytes().decode()
+        source = before.removeprefix("\ufeff")
+        text, count, _ = update(source, failures)
         if count:
-            file.path.write_text(text, encoding="utf-8")
+            file.path.write_bytes((before.removesuffix(source) + text).encode())
             note(f"{seen_from_here(file.file, suite.root)}: {_count(count, 'value')} updated")
             written = True
     return written
@@ -202,14 +204,17 @@ def _measure(suite: Any) -> dict[str, Any]:
 
 
 def _print(suite: Any, reports: Sequence[Any]) -> None:
+    import msgspec
+
     from engine.pipeline.check import format_problem
     from engine.simulation.reports import format_failure
 
     for problem in suite.problems:
-        say(format_problem(problem, color=in_color()) + "\n")
+        here = msgspec.structs.replace(problem, file=seen_from_here(problem.file, suite.root))
+        say(format_problem(here, color=in_color()) + "\n")
     for report in reports:
         if not report.passed:
-            say(format_failure(report, paint) + "\n")
+            say(format_failure(report, paint, seen_from_here(report.case.file, suite.root)) + "\n")
     passed = sum(report.passed for report in reports)
     seconds = sum(report.seconds for report in reports)
     for file in suite.files:

@@ -30,12 +30,13 @@ class Report(msgspec.Struct, frozen=True):
         return not self.failures
 
 
-def format_failure(report: Report, paint: Paint) -> str:
-    """A test that failed, with each expectation and the story of its run."""
+def format_failure(report: Report, paint: Paint, file: str = "") -> str:
+    """A test that failed, with each expectation and the story of its run. file: its name, from where people are."""
     case = report.case
+    file = file or case.file
     lines = [f"{paint('FAILED', RED)} {paint(_printable(f'{case.pipeline}: {case.name}'), BOLD)}"]
     for failure in report.failures:
-        lines.append(f"  {paint('-->', FAINT)} {case.file}:{failure.line}:{failure.column}")
+        lines.append(f"  {paint('-->', FAINT)} {file}:{failure.line}:{failure.column}")
         head, *rest = _printable(failure.message).split("\n")
         where = f"{failure.what}: " if failure.what else ""
         lines.append(f"      {where}{head}")
