@@ -93,11 +93,15 @@ def make_graph(pipeline: Pipeline) -> Graph:
 
 def every_block(graph: Graph) -> Iterator[Block]:
     """All blocks of all sections, outer ones first."""
-    waiting = [*graph.blocks, *graph.on_error, *graph.finally_]
-    while waiting:
-        block = waiting.pop(0)
-        yield block
-        waiting = [inner for section in block.sections for inner in section.blocks] + waiting
+
+    def walk(blocks: tuple[Block, ...]) -> Iterator[Block]:
+        for block in blocks:
+            yield block
+            for section in block.sections:
+                yield from walk(section.blocks)
+
+    for blocks in (graph.blocks, graph.on_error, graph.finally_):
+        yield from walk(blocks)
 
 
 def short_duration(seconds: float) -> str:
@@ -276,7 +280,7 @@ def _start(trigger: Trigger) -> Start:
     if trigger.batch is not None:
         notes.append("in batches" + (f" of {trigger.batch.max_size}" if trigger.batch.max_size else ""))
     if trigger.respond is not None and trigger.respond.mode == "sync":
-        notes.append("answers when it is done")
+        notes.append(f"answers after {trigger.respond.after}" if trigger.respond.after else "answers when it is done")
     return Start(trigger.id if trigger.id == trigger.uses else f"{trigger.id} ({trigger.uses})", tuple(notes))
 
 

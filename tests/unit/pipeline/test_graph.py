@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from engine.pipeline.check import check_files
 from engine.pipeline.expression import compile_template, parse_condition
 from engine.pipeline.graph import Graph, every_block, make_graph, short_duration
 from engine.pipeline.graph_mermaid import render_mermaid
 from engine.pipeline.graph_svg import STYLE, render_svg
 from engine.pipeline.graph_text import render_text
 from engine.pipeline.spec import Case, Pipeline
+from tests.language.catalog import FILES, make_catalog
 from tests.unit.pipeline.graph_samples import HOSTILE, LONG, everything, pipeline, step, trigger
 
 APP_CSS = Path(__file__).parents[3] / "engine" / "web" / "dashboard" / "static" / "app.css"
@@ -198,3 +200,15 @@ def test_an_empty_pipeline_is_drawn() -> None:
 
 def renderers() -> list[Callable[[Graph], Any]]:
     return [render_text, render_svg, render_mermaid]
+
+
+def test_the_example_pipelines_are_drawn() -> None:
+    """Each of them, read by the checker: every step is in every picture."""
+    report = check_files(FILES, make_catalog(), root=FILES[0].parent.parent)
+    assert len(report.pipelines) == len(FILES)
+    for checked in report.pipelines:
+        graph = make_graph(checked)
+        text, svg, mermaid = render_text(graph), render_svg(graph), render_mermaid(graph)
+        ET.fromstring(svg)
+        for block in every_block(graph):
+            assert all(block.title in picture for picture in (text, svg, mermaid)), (checked.id, block.title)
