@@ -1,7 +1,7 @@
 """Which names an expression may use in its place, and whether they exist."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import msgspec
@@ -121,7 +121,7 @@ class Names(msgspec.Struct, frozen=True):
     vars: Mapping[str, Shape] = {}
     later_vars: frozenset[str] = frozenset()
     steps: Mapping[str, StepView] = {}
-    later_steps: frozenset[str] = frozenset()
+    later_steps: Set[str] = frozenset()
     unreachable: Mapping[str, str] = {}  # steps that exist and cannot be seen from here, and why
     locals: Mapping[str, Shape] = {}  # further roots of this place: loop names, `index`, `incoming`, `approval`, ...
     result: Shape = None

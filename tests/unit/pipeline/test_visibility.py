@@ -56,7 +56,10 @@ def found(*lines: str, tail: str = "") -> list[str]:
         # later ones
         ((USE % "steps.b.output", "- {id: b, uses: value}"), "4 E204 step `b` has not run yet at this point"),
         ((USE % "steps.in.output", MAYBE), "4 E204 step `in` has not run yet at this point"),
-        (("- {id: v, uses: value, with: '${{ steps.v.output }}'}",), "4 E205 step `v` cannot be seen from here; it is this step itself"),
+        (
+            ("- {id: v, uses: value, with: '${{ steps.v }}'}",),
+            "4 E205 step `v` cannot be seen from here; it is this step",
+        ),
         # on_error and compensate
         (
             ("- {id: v, uses: value, on_error: [{id: in, uses: value}]}", USE % "steps.in.output"),
