@@ -1,6 +1,7 @@
 """project.yaml: what holds for every pipeline of a repository."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from engine.pipeline.check_names import Names
 from engine.pipeline.check_values import describe, need_list
 from engine.pipeline.defaults import Defaults
 from engine.pipeline.grammar_pipeline import PROJECT
-from engine.pipeline.loader import YamlError, load_yaml
+from engine.pipeline.loader import YamlError, load_yaml, read_file
 from engine.pipeline.marks import Marks
 from engine.pipeline.report import Problem
 from engine.pipeline.source import Files, Source
@@ -39,13 +40,20 @@ class Project(msgspec.Struct, frozen=True):
         return tuple(self.source.problems) if self.source is not None else ()
 
 
-def load_project(root: Path, catalog: Catalog | None = None) -> Project:
-    """The project of a repository; an empty one if there is no project.yaml. catalog None: types are not checked."""
-    path = next((root / name for name in ("project.yaml", "project.yml") if (root / name).is_file()), None)
+def load_project(
+    root: Path, catalog: Catalog | None = None, *, overlay: Mapping[Path, str | bytes] | None = None
+) -> Project:
+    """The project of a repository; an empty one if there is no project.yaml. catalog None: types are not checked.
+
+    overlay: what stands in files instead of what the disk has.
+    """
+    unsaved = overlay or {}
+    paths = (root / name for name in ("project.yaml", "project.yml"))
+    path = next((path for path in paths if path in unsaved or path.is_file()), None)
     if path is None:
         return Project()
     try:
-        text = path.read_bytes()
+        text = unsaved[path] if path in unsaved else read_file(path)
     except OSError as error:
         return _broken(Problem("E005", "error", f"cannot be read: {error.strerror}", path.name))
     return read_project(text, catalog, file=path.name, files=Files(root))

@@ -88,6 +88,38 @@ async def test_problems_of_closed_files(server: LanguageClient, root: Path) -> N
     assert await server.problems(caller, lambda problems: not problems) == []
 
 
+async def test_an_unsaved_project_file_counts(server: LanguageClient, root: Path) -> None:
+    """A variable that project.yaml allows is known before the file is saved; its own problems are shown in it."""
+    text = "id: draft\nsteps:\n  - uses: value\n    with: ${{ env.CRM_URL }}\n"
+    uri = server.open(root / "pipelines" / "draft.yaml", text)
+    assert codes(await server.problems(uri, lambda problems: problems)) == ["E209"]
+    project = server.open(root / "project.yaml", "env: [CRM_URL]\nquues: []\n")
+    assert await server.problems(uri, lambda problems: not problems) == []
+    assert codes(await server.problems(project, lambda problems: problems)) == ["E101"]
+
+
+async def test_test_files(server: LanguageClient, root: Path) -> None:
+    """Tests are checked against the pipeline that they name."""
+    text = "pipeline: callee\ntests:\n  - name: a\n    inputs: {txt: a}\n    expcet: {}\n"
+    uri = server.open(root / "tests" / "callee.test.yaml", text)
+    problems = await server.problems(uri, lambda problems: problems)
+    assert "E101" in codes(problems)
+    assert "did you mean `expect`?" in "".join(problem["message"] for problem in problems)
+
+
+async def test_formatting(server: LanguageClient, root: Path) -> None:
+    """As `hookwright fmt`: one edit for the whole document, none if nothing changes or it cannot be read."""
+    uri = server.open(root / "pipelines" / "draft.yaml", 'id:   "draft"\nsteps:\n- uses: value # kept\n')
+    options = {"tabSize": 2, "insertSpaces": True}
+    (edit,) = await server.request("textDocument/formatting", textDocument={"uri": uri}, options=options)
+    assert edit["newText"] == "id: draft\nsteps:\n  - uses: value # kept\n"
+    assert edit["range"] == {"start": {"line": 0, "character": 0}, "end": {"line": 3, "character": 0}}
+    server.change(uri, edit["newText"], 2)
+    assert await server.request("textDocument/formatting", textDocument={"uri": uri}, options=options) == []
+    server.change(uri, "id: [", 3)
+    assert await server.request("textDocument/formatting", textDocument={"uri": uri}, options=options) is None
+
+
 async def test_completion_in_a_broken_document(server: LanguageClient, root: Path) -> None:
     """Half-typed YAML is an error, and completion works in it."""
     text = f"{DRAFT}  - uses: http.request\n    with: {{url: x, me"
