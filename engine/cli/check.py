@@ -11,6 +11,7 @@ import msgspec
 from engine.cli.client import Connection
 from engine.cli.exits import FAILED, OK, WrongUsage
 from engine.cli.output import GREEN, Json, in_color, note, paint, print_json, say
+from engine.cli.recorded import fetch, read_folder
 from engine.cli.repository import Files, check_places, find_files, find_root, read_files, seen_from_here
 
 __all__ = ["check", "find_root", "read_files"]
@@ -62,7 +63,8 @@ def check(
 
     settings = load_settings()
     files = find_files(paths or [settings.pipelines, *(path for path in [Path("tests")] if path.is_dir())])
-    pipelines, problems = check_places(files, load_catalog().catalog)
+    recorded_events = [*(read_folder(events) if events is not None else []), *(fetch(connection) if recorded else [])]
+    pipelines, problems = check_places(files, load_catalog().catalog, recorded_events)
     if secrets or env:
         problems += _missing(files, pipelines, _names(env) if env else _set_here(settings))
     if quiet:

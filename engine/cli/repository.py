@@ -78,11 +78,11 @@ def read_files(paths: Sequence[Path]) -> Any:
     return check_files(files.pipelines, load_catalog().catalog, root=files.root)
 
 
-def check_places(files: Files, catalog: Any) -> tuple[list[Any], list[Any]]:
+def check_places(files: Files, catalog: Any, recorded: Sequence[Any] = ()) -> tuple[list[Any], list[Any]]:
     """The pipelines without errors, and the problems, of the files that were asked for."""
     from engine.pipeline.check import check_files
 
-    report = check_files([*files.pipelines, *files.companions], catalog, root=files.root)
+    report = check_files([*files.pipelines, *files.companions], catalog, root=files.root, recorded=recorded)
     others = {path.resolve() for path in files.companions}
     pipelines = [item for item in report.pipelines if (files.root / item.file).resolve() not in others]
     problems = [item for item in report.problems if (files.root / item.file).resolve() not in others]

@@ -1,6 +1,6 @@
 """Check pipeline files: everything that can be wrong is found here, in all files at once."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +8,11 @@ import msgspec
 
 from engine.core.catalog import Catalog
 from engine.pipeline.calls import called_ids
+from engine.pipeline.check_events import Recorded
 from engine.pipeline.check_repository import Unit, check_repository, read_units
 from engine.pipeline.check_secrets import missing_secrets
 from engine.pipeline.defaults import Defaults, read_entries
-from engine.pipeline.loader import YamlError, decode, load_yaml
+from engine.pipeline.loader import YamlError, decode, load_yaml, read_file
 from engine.pipeline.marks import Marks
 from engine.pipeline.project import Project, load_project, yaml_problem
 from engine.pipeline.report import PipelineError, Problem, Report, format_problem
@@ -36,15 +37,21 @@ TYPES = frozenset({"E214", "E224", "E225", "E226", "E228", "E403"})
 
 
 def check_files(
-    paths: Iterable[Path], catalog: Catalog, *, root: Path, overlay: Mapping[Path, str | bytes] | None = None
+    paths: Iterable[Path],
+    catalog: Catalog,
+    *,
+    root: Path,
+    overlay: Mapping[Path, str | bytes] | None = None,
+    recorded: Sequence[Recorded] = (),
 ) -> Report:
     """Check pipeline files. root: the repository, which holds project.yaml and what file() reads.
 
     A file with an error yields problems and no pipeline; the others are not affected, unless they call it. Pipelines
     that are called and not among the files are looked for beside them and in `pipelines/` of the root.
     overlay: what stands in files instead of what the disk has; an editor's unsaved texts.
+    recorded: events that have been seen; where a trigger does not say what its events are like, these do.
     """
-    project = load_project(root, catalog)
+    project = load_project(root, catalog, overlay=overlay)
     chosen = sorted(set(paths))
     problems: list[Problem] = []
     units: list[Unit] = []
@@ -57,7 +64,7 @@ def check_files(
             problems.append(yaml_problem(_name(path, root), error))
     called, others = _called(units, chosen, root, project, overlay or {})
     units += called
-    read_units(units, catalog, others=others)
+    read_units(units, catalog, others=others, recorded=recorded)
     check_repository(units, catalog)
     shown = [unit for unit in units if not unit.hidden]
     pipelines = [unit.pipeline for unit in shown if unit.pipeline is not None and not unit.source.broken]
@@ -76,6 +83,7 @@ def check_text(
     env: Iterable[str] = (),
     project: Project | None = None,
     callees: Iterable[Pipeline] | None = None,
+    recorded: Sequence[Recorded] = (),
 ) -> Report:
     """Check one pipeline that is not in a file. root: where file() reads; None: nowhere.
 
@@ -88,7 +96,7 @@ def check_text(
     except YamlError as error:
         return Report(pipelines=[], problems=[yaml_problem(file, error)])
     unit = Unit(source, decoded, Files(root), project.env | set(env), queues, project.defaults)
-    read_units([unit], catalog, known=callees, closed=callees is not None)
+    read_units([unit], catalog, known=callees, closed=callees is not None, recorded=recorded)
     if callees is not None:
         check_repository([unit], catalog)
     good = unit.pipeline is not None and not source.broken
@@ -127,7 +135,7 @@ def _source(text: str | bytes, file: str) -> tuple[Source, str]:
 
 
 def _load(path: Path, root: Path, project: Project, overlay: Mapping[Path, str | bytes]) -> Unit:
-    text = overlay[path] if path in overlay else path.read_bytes()
+    text = overlay[path] if path in overlay else read_file(path)
     source, decoded = _source(text, _name(path, root))
     return Unit(source, decoded, Files(root), project.env, project.queues, project.defaults)
 

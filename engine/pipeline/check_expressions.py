@@ -1,11 +1,12 @@
 """Compile values and conditions of a file, and check the names in them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from engine.core.catalog import Catalog
+from engine.pipeline.check_events import Recorded
 from engine.pipeline.check_names import EXPRESSION_LIKE, Names, guarded_steps, references
 from engine.pipeline.defaults import Defaults, merge, step_keys
 from engine.pipeline.expression import Expression, ExpressionError, Template, compile_template, parse_condition
@@ -37,6 +38,7 @@ class Desk(msgspec.Struct):
     queues: frozenset[str] | None = None  # those of project.yaml; None: not known, so any
     defaults: Defaults = Defaults()  # of the pipeline and of project.yaml
     called: Mapping[str, Pipeline] = {}  # the pipelines that can be pinned with this one, by id
+    recorded: Sequence[Recorded] = ()  # events that have been seen
     outputs: Shape = None  # what was found: the outputs of this pipeline
 
     def merge(self, uses: str, item: dict[str, Any], path: Path) -> dict[str, Any]:

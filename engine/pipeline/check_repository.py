@@ -7,6 +7,7 @@ import msgspec
 
 from engine.core.catalog import Catalog, TriggerKind, TriggerType
 from engine.pipeline.calls import called_ids, find_calls, find_circle, sort_calls
+from engine.pipeline.check_events import Recorded
 from engine.pipeline.check_expressions import CalleeView, Desk
 from engine.pipeline.check_inputs import read_inputs
 from engine.pipeline.check_pipeline import read_pipeline
@@ -46,10 +47,12 @@ def read_units(
     known: Iterable[Pipeline] | None = None,
     closed: bool = True,
     others: Iterable[str] = (),
+    recorded: Sequence[Recorded] = (),
 ) -> None:
     """Read every file, those first that others call.
 
     known: more pipelines that can be called. closed: there are none besides. others: ids that nobody calls, for hints.
+    recorded: events that have been seen.
     """
     by_id: dict[str, Unit] = {}
     for unit in units:
@@ -73,6 +76,7 @@ def read_units(
             defaults=unit.defaults,
             callees=views if closed else None,
             called=called,
+            recorded=recorded,
         )
         try:
             unit.pipeline = read_pipeline(desk, unit.text)

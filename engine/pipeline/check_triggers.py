@@ -8,6 +8,7 @@ import msgspec
 from engine.core.catalog import TriggerKind, TriggerType
 from engine.pipeline.check_admission import read_batch, read_debounce, read_dedup
 from engine.pipeline.check_config import ConfigCheck
+from engine.pipeline.check_events import shape_of_event
 from engine.pipeline.check_expressions import Desk, compile_condition, compile_value
 from engine.pipeline.check_inputs import check_given
 from engine.pipeline.check_keys import check_keys
@@ -28,9 +29,9 @@ from engine.pipeline.expression.template import has_expression
 from engine.pipeline.grammar_pipeline import TRIGGER
 from engine.pipeline.inputs import make_input
 from engine.pipeline.marks import Path
-from engine.pipeline.shapes import Shape, either, of_schema
+from engine.pipeline.shapes import Shape
 from engine.pipeline.spec import Input, Position, Trigger
-from engine.pipeline.types import list_of
+from engine.pipeline.types import any_of, list_of
 
 BATCHED = "a run of this pipeline has `events`, a list: its trigger has a `batch`"
 MIXED = "only some triggers of this pipeline have a `batch`; hand over what you need as `inputs`"
@@ -43,6 +44,7 @@ class Found(msgspec.Struct, frozen=True):
     path: Path
     item: dict[str, Any]
     type: TriggerType | None
+    event: Shape = None  # what it delivers; None: what every event has
 
     @property
     def delivers(self) -> bool:
@@ -70,7 +72,7 @@ def find_triggers(desk: Desk, value: Any) -> list[Found]:
             for entry in desk.defaults.matching(type_.name):
                 if entry.project:
                     item = merge(entry, item, desk.source, path, keys=("with",), fields=fields)
-        found.append(Found(path, item, type_))
+        found.append(Found(path, item, type_, shape_of_event(type_, item.get("with"), desk.recorded)))
     return found
 
 
@@ -169,19 +171,8 @@ def _early(desk: Desk, found: Found) -> Names:
 
 
 def _shape(found: Sequence[Found]) -> Shape:
-    """The fields of the event that these triggers deliver; None: as every event has them, with any body."""
-    bodies = [_body(item) for item in found]
-    if not bodies or any(body is None for body in bodies):
-        return None
-    body = bodies[0]
-    for other in bodies[1:]:
-        body = either(body, other)
-    return {**EVENT, "body": body}
-
-
-def _body(found: Found) -> Shape:
-    with_ = found.item.get("with")
-    return of_schema(with_.get("body_schema")) if isinstance(with_, dict) else None
+    """The event that these triggers deliver; None: as every event has it, with any body."""
+    return any_of(item.event for item in found) if found else None
 
 
 def _check_settings(desk: Desk, path: Path, with_: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from engine.pipeline.check_events import shape_of_incoming
 from engine.pipeline.check_expressions import Desk, compile_condition, compile_value
 from engine.pipeline.check_inputs import read_inputs
 from engine.pipeline.check_keys import check_keys
@@ -119,7 +120,8 @@ def _event(desk: Desk, path: Path, item: Any, names: Names) -> WaitEvent:
         name: need_text(source, (*path, name), item[name], f"`{name}`") for name in ("source", "type") if name in item
     }
     if "if" in item:
-        known = names.adding(locals={**names.locals, "incoming": object_of(EVENT)})
+        incoming = shape_of_incoming(item.get("source"), item.get("type"), desk.catalog, desk.recorded)
+        known = names.adding(locals={**names.locals, "incoming": incoming})
         found["condition"] = compile_condition(desk, (*path, "if"), item["if"], known)
     elif found:
         hint = "compare it with something of this run, as in `if: incoming.body.order == inputs.order`"

@@ -195,3 +195,24 @@ def test_events_tell_why_not(server: Hookwright, capsys: pytest.CaptureFixture[s
     assert "no match  triage / github: wants issues.opened" in capsys.readouterr().out
     assert run(["events", "replay", "e1"]) == 1
     assert "No trigger matched" in capsys.readouterr().out
+
+
+def test_event_paths_are_checked_against_what_has_come(
+    server: Hookwright, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`check --recorded` asks for the newest events, a few of each kind, and takes those with a JSON body."""
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "orders.yaml").write_text(
+        "id: orders\ntriggers:\n  - uses: webhook\n    with: {path: orders, auth: none}\n"
+        "steps:\n  - uses: value\n    with: ${{ event.body.order.nubmer }}\n"
+    )
+    items = [{"id": f"e{number}", "source": "webhook", "type": "", "path": "orders"} for number in range(12)]
+    server.answers["GET", "/api/v1/events"] = (200, {"items": items, "next": None})
+    server.answers["GET", "/api/v1/events/e0/body"] = (200, b"plain text")
+    for number in range(1, 12):
+        server.answers["GET", f"/api/v1/events/e{number}/body"] = (200, {"order": {"number": number}})
+    assert run(["check", "--recorded"]) == 1
+    out = capsys.readouterr().out
+    assert "error[E214]: there is no field `nubmer`" in out
+    assert "did you mean `number`?" in out
+    assert len(server.asked) == 11
