@@ -29,7 +29,7 @@ vars: {url: "${{ env.DOWNSTREAM }}"}
 steps:
   - id: take
     uses: value
-    with: {n: "${{ event.body.n }}"}
+    with: {n: "${{ event.body.n ?? null }}"}
   - id: first
     uses: http.request
     with: {method: POST, url: "${{ vars.url }}/first", json: {n: "${{ steps.take.output.n }}"}}

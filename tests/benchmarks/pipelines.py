@@ -19,9 +19,9 @@ steps:
   - id: take
     uses: {keep}
     with:
-      id: ${{{{ event.body.id }}}}
-      t: ${{{{ event.body.t }}}}
-      title: ${{{{ event.body.title }}}}
+      id: ${{{{ event.body.id ?? null }}}}
+      t: ${{{{ event.body.t ?? null }}}}
+      title: ${{{{ event.body.title ?? null }}}}
   - id: send
     uses: http.request
     with:
