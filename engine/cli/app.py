@@ -10,7 +10,7 @@ from engine.cli import (
     check,
     development,
     doctor,
-    eval,
+    evaluate,
     events,
     explain,
     fmt,
@@ -62,7 +62,7 @@ def create_app() -> App:
     app.command(explain.explain, group=WRITE)
     app.command(graph.graph, group=WRITE)
     app.command(init.init, group=WRITE)
-    app.command(eval.eval, group=WRITE)
+    app.command(evaluate.evaluate, name="eval", group=WRITE)
     app.command(fmt.fmt, group=WRITE)
     app.command(schema.schema, group=WRITE)
     app.command(lsp.lsp, group=WRITE)

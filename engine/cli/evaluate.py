@@ -10,10 +10,19 @@ from engine.cli.client import Connection, connect
 from engine.cli.exits import FAILED, OK, WrongUsage
 from engine.cli.output import FAINT, Json, clean, compact, in_color, note, paint, print_json, say
 
-EVENT: dict[str, Any] = {"id": "", "source": "", "type": "", "time": "", "headers": {}, "query": {}, "path_params": {}, "body": None}
+EVENT: dict[str, Any] = {
+    "id": "",
+    "source": "",
+    "type": "",
+    "time": "",
+    "headers": {},
+    "query": {},
+    "path_params": {},
+    "body": None,
+}
 
 
-def eval(
+def evaluate(
     expression: str,
     /,
     *,
@@ -60,13 +69,13 @@ def eval(
 
 def _evaluate(expression: str, event: dict[str, Any] | None, inputs: dict[str, Any]) -> dict[str, Any]:
     """As the API answers."""
-    from engine.pipeline.evaluation import evaluate
+    from engine.pipeline import evaluation
     from engine.plugin.host import load_catalog
 
     scope: dict[str, Any] = {"event": event} if event is not None else {}
     if inputs:
         scope["inputs"] = inputs
-    found = evaluate(expression, scope, filters=load_catalog().catalog.filters)
+    found = evaluation.evaluate(expression, scope, filters=load_catalog().catalog.filters)
     return dict(msgspec.to_builtins(found))
 
 
