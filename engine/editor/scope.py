@@ -10,13 +10,12 @@ from engine.editor.places import Place
 from engine.editor.repository import Known, Repository
 from engine.editor.tree import parse
 from engine.pipeline.calls import called_ids
-from engine.pipeline.check_names import EVENT, Names
+from engine.pipeline.check_events import Recorded
+from engine.pipeline.check_names import Names
 from engine.pipeline.check_repository import Unit, read_units
 from engine.pipeline.marks import Path
-from engine.pipeline.project import Project, read_project
-from engine.pipeline.shapes import of_values
+from engine.pipeline.project import Project, load_project
 from engine.pipeline.source import Files, Source
-from engine.pipeline.types import fields_of, object_of
 
 EVENTS = "events"  # folder of recorded events
 MOST_EVENTS = 200
@@ -26,15 +25,14 @@ LARGEST = 1_000_000  # bytes of a recorded event
 def find_names(repository: Repository, path: FilePath, place: Place) -> Names | None:
     """The names of the place; None if the checker does not get there."""
     source = Source(path.name, place.tree.data, place.tree.marks)
-    project = read_own_project(repository)
+    project = load_project(repository.root, repository.catalog, overlay=repository.open)
     called = (
         _unit(Source(known.path.name, known.data, known.tree.marks), known.text, repository, project)
         for known in _called(repository, place.tree.data)
     )
     units = [_unit(source, "", repository, project), *called]
-    read_units(units, repository.catalog)
-    names = nearest(source.scopes, place.path)
-    return _with_events(repository, names) if names is not None and names.event else names
+    read_units(units, repository.catalog, recorded=recorded_events(repository))
+    return nearest(source.scopes, place.path)
 
 
 def nearest(scopes: Mapping[Path, Any], path: Path) -> Names | None:
@@ -46,36 +44,17 @@ def nearest(scopes: Mapping[Path, Any], path: Path) -> Names | None:
     return None
 
 
-def read_own_project(repository: Repository) -> Project:
-    """The project, saved or not."""
-    for name in ("project.yaml", "project.yml"):
-        text = repository.text(repository.root / name)
-        if text is not None:
-            return read_project(text, repository.catalog, file=name, files=Files(repository.root))
-    return Project()
-
-
-def _with_events(repository: Repository, names: Names) -> Names:
-    """The names with an `event` that has the fields of recorded ones where nothing was declared."""
-    events = recorded_events(repository)
-    if "event" not in names.roots or not events:
-        return names
-    declared = names.locals.get("event", object_of(EVENT))
-    fields = dict(fields_of(declared))
-    for name, shape in fields_of(of_values(events)).items():
-        if fields.get(name) is None:
-            fields[name] = shape
-    return msgspec.structs.replace(names, locals={**names.locals, "event": object_of(fields)})
-
-
-def recorded_events(repository: Repository) -> list[dict[str, Any]]:
-    """The events in the folder `events/` of the repository."""
+def recorded_events(repository: Repository) -> list[Recorded]:
+    """The events in the folder `events/` of the repository: whole ones, or only their bodies."""
     folder = repository.root / EVENTS
-    found: list[dict[str, Any]] = []
+    found: list[Recorded] = []
     for path in sorted(folder.glob("**/*"))[:MOST_EVENTS] if folder.is_dir() else ():
         event = _event(path)
-        if event is not None:
-            found.append(event)
+        if event is not None and "body" not in event:  # a body alone
+            found.append(Recorded(event))
+        elif event is not None:
+            texts = {name: event[name] for name in ("source", "type", "path") if isinstance(event.get(name), str)}
+            found.append(Recorded(event["body"], **texts))
     return found
 
 

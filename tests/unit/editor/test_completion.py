@@ -128,6 +128,15 @@ def test_recorded_events(tmp_path: Path) -> None:
     assert "number" in offered(text + "${{ event.body.issue.‸ }}\n", tmp_path)
 
 
+def test_typed_events() -> None:
+    """Fields of `event` come from the payloads that a sender has published."""
+    text = (
+        "id: a\ntriggers:\n  - uses: github.webhook\n    with: {path: a, secret: x, events: [issues.opened]}\nsteps:\n"
+        "  - uses: value\n    with: ${{ event.body.‸ }}\n"
+    )
+    assert {"issue", "repository", "sender"} <= offered(text).keys()
+
+
 TEST = "pipeline: order-status\ntests:\n  - name: a\n"
 TESTS = {
     "the pipeline": ("pipeline: ‸\n", "order-status"),
