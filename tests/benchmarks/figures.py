@@ -82,6 +82,7 @@ FIGURES = (
     Figure("l.check", "Language: check of a pipeline of 300 lines", "ms", (), 100, 50, more=False),
     Figure("l.bomb", "Language: an alias bomb refused", "ms", (), 10, 5, more=False),
     Figure("l.bomb_memory", "Language: memory that the bomb takes", "MB", (), 50, 5, more=False),
+    Figure("l.tests", "Language: 1,000 tests of a pipeline", "s", (), 10, 3, more=False),
 )
 
 NOTES = (

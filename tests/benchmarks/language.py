@@ -10,13 +10,17 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import minijinja
 
+from engine.core.catalog import Catalog
 from engine.pipeline.check import check_text
 from engine.pipeline.expression import parse_expression
 from engine.plugin.host import load_catalog
+from engine.simulation.suite import load_suite, run_suite
 
 EXPRESSION = "event.body.pull_request.title | upper"
 CASES = 1000
@@ -68,6 +72,47 @@ def bomb() -> str:
     return "\n".join(["id: bomb", *lines, "steps: *a9", ""])
 
 
+SIMULATED = """\
+id: simulated
+inputs: {n: integer}
+steps:
+  - {id: first, uses: http.request, with: {url: 'https://x.example/${{ inputs.n }}'}, retry: {attempts: 3, delay: 1m}}
+  - id: all
+    for_each: ${{ range(3) }}
+    steps: [{id: each, uses: http.request, with: {url: 'https://x.example/${{ item }}'}}]
+  - {id: hold, wait: {events: [{type: go}], timeout: 13d}}
+  - {id: last, uses: http.request, with: {url: https://x.example}}
+outputs: {n: '${{ inputs.n }}'}
+"""
+TESTS = """\
+pipeline: simulated
+defaults:
+  mocks: {http.request: {output: {}}, first: [{error: {type: network}}, {output: {}}]}
+  timeline: [{after: 3d, type: go}]
+tests:
+"""
+
+
+def simulate(catalog: Catalog) -> float:
+    """Seconds for so many tests with retries, loops and waits in them, reading included."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "simulated.yaml").write_text(SIMULATED)
+        for file in range(10):
+            cases = (
+                f"  - {{name: '{n}', inputs: {{n: {n}}}, expect: {{outputs: {{n: {n}}}}}}}\n"
+                for n in range(CASES // 10)
+            )
+            (root / f"{file}.test.yaml").write_text(TESTS + "".join(cases))
+        begin = time.perf_counter()
+        suite = load_suite(sorted(root.glob("*.test.yaml")), [root / "simulated.yaml"], catalog, root=root)
+        passed = [report.passed for report in run_suite(suite)]
+        elapsed = time.perf_counter() - begin
+    assert len(passed) == CASES
+    assert all(passed)
+    return elapsed
+
+
 def milliseconds(function: Callable[[], object], count: int) -> float:
     """The best of so many times."""
     best = float("inf")
@@ -101,6 +146,7 @@ def main() -> None:
         "l.check": milliseconds(lambda: check_text(pipeline, catalog), 5),
         "l.bomb": milliseconds(lambda: check_text(wicked, catalog), 5),
         "l.bomb_memory": peak(lambda: check_text(wicked, catalog)),
+        "l.tests": simulate(catalog),
         "l.memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
     }
     print(json.dumps(values))

@@ -171,5 +171,5 @@ SCENARIOS = (
     Scenario("burst", burst, ("jobs",), ("w2.burst",)),
     Scenario("end to end", end_to_end, ("commit", "posts"), ("w2.p50", "w2.p99")),
     Scenario("steps", steps, ("commit",), ("w3.chain", "w3.pure", "w3.overhead")),
-    Scenario("language", language, (), ("l.evaluations", "l.parses", "l.check", "l.bomb", "l.bomb_memory")),
+    Scenario("language", language, (), ("l.evaluations", "l.parses", "l.check", "l.bomb", "l.bomb_memory", "l.tests")),
 )
