@@ -180,17 +180,24 @@ class Execution:
             if not record.attempts and record.run is None:
                 return
             handed = self._handed
-            while True:
-                try:
-                    won = await self.environment.checkpoint(record)
-                    break
-                except Unavailable:  # the lease outlives a short absence; after a long one the write loses
-                    await asyncio.sleep(RECONNECT)
+            try:
+                won = await self._commit(record)
+            except asyncio.CancelledError:  # it may not have been written; writing it again changes nothing
+                self.pending = [*record.attempts, *self.pending]
+                self.vars = record.run.vars if record.run is not None else None
+                raise
             if not won:
                 raise TakenOver
             self._confirmed = max(self._confirmed, handed)
         if update is not None and update.status != RunStatus.RUNNING:
             self.environment.changed(self.run.id, self.run.pipeline, update.status)
+
+    async def _commit(self, record: CheckpointRecord) -> bool:
+        while True:
+            try:
+                return await self.environment.checkpoint(record)
+            except Unavailable:  # the lease outlives a short absence; after a long one the write loses
+                await asyncio.sleep(RECONNECT)
 
     def checkpoint_later(self) -> None:
         """Let all that is pending ride on the next commit."""
