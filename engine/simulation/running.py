@@ -61,6 +61,8 @@ def simulate(
         start = admit(setting)
     except Mistake as mistake:
         return Result("", problems=[str(mistake)])
+    except Exception as error:  # noqa: BLE001 - a plugin's trigger may raise anything
+        return Result("", problems=[f"the trigger failed: {type(error).__name__}: {error}"])
     finally:
         CLOCK.reset(token)
     ways |= _trigger_ways(setting, start)

@@ -9,7 +9,7 @@ import msgspec
 from engine.core.catalog import Catalog
 from engine.pipeline.loader import YamlError, load_yaml
 from engine.pipeline.marks import Marks, Path, Place
-from engine.pipeline.project import yaml_problem
+from engine.pipeline.project import load_project, yaml_problem
 from engine.pipeline.report import Problem
 from engine.pipeline.source import Source
 from engine.pipeline.spec import Pipeline
@@ -69,9 +69,10 @@ class TestFile(msgspec.Struct):
 def check_tests(
     paths: Iterable[FilePath], pipelines: Iterable[Pipeline], catalog: Catalog, *, root: FilePath | None = None
 ) -> list[Problem]:
-    """What is wrong in test files, without running a test."""
+    """What is wrong in test files, without running a test. root: the repository; it has project.yaml."""
     known = {pipeline.id: pipeline for pipeline in pipelines}
-    return [problem for path in paths for problem in load_tests(path, known, catalog, root=root).problems]
+    env = load_project(root).env or None if root is not None else None
+    return [problem for path in paths for problem in load_tests(path, known, catalog, root=root, env=env).problems]
 
 
 def load_tests(

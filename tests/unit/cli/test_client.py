@@ -168,6 +168,24 @@ def test_show_and_json(server: Hookwright, capsys: pytest.CaptureFixture[str]) -
     assert json.loads(capsys.readouterr().out) == RUN
 
 
+def test_a_test_is_recorded_from_a_run(server: Hookwright, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`test record` writes a test that the pipeline passes; it does not write over another file."""
+    (tmp_path / "pipelines").mkdir()
+    step = "{id: greet, uses: http.request, with: {url: 'https://x.example/${{ inputs.n }}'}, output: {b: '${{ result.status }}'}}"
+    text = f"id: hello\ninputs: {{n: integer}}\nsteps: [{step}]\noutputs: {{m: '${{{{ steps.greet.output.b }}}}'}}\n"
+    (tmp_path / "pipelines" / "hello.yaml").write_text(text)
+    attempt = RUN["attempts"][0] | {"started_at": "2026-01-01T00:00:00Z", "due_at": None}
+    server.answers["GET", "/api/v1/runs/0199"] = (200, RUN | {"attempts": [attempt]})
+    assert run(["test", "record", "0199", "--out", "tests/hello.test.yaml"]) == 0
+    written = (tmp_path / "tests" / "hello.test.yaml").read_text()
+    assert "greet: {kept: {b: 2}}" in written
+    assert run(["test"]) == 0
+    assert "1 passed" in capsys.readouterr().out
+    assert run(["test", "record", "0199", "--out", "tests/hello.test.yaml"]) == 2
+    assert run(["test", "record", "0199"]) == 0
+    assert capsys.readouterr().out == written
+
+
 def test_ids_cannot_reach_other_paths(server: Hookwright, capsys: pytest.CaptureFixture[str]) -> None:
     """What the user types as an id stays one segment of the path."""
     assert run(["runs", "show", "../events"]) == 1
