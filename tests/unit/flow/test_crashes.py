@@ -3,6 +3,7 @@
 Each pipeline is run once; then every beginning of what it wrote is taken as all that a dead worker left behind.
 """
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.flow.execution import Hold
 from engine.store import CheckpointRecord
 from tests.integration.flow.conftest import Fail, Probe, Retry
 from tests.unit.flow.memory import Ended, Memory, claim, read
@@ -334,3 +336,31 @@ async def test_random_pipelines_survive_a_crash_anywhere(data: st.DataObject) ->
     assert (resumed.status, resumed.outputs) == (whole.status, whole.outputs)
     before = finished_rows(kept)
     assert not {(key, 1) for key, _ in resumed.calls} & before
+
+
+class Outage(Memory):
+    """PostgreSQL is away for the first commit; whoever waits for it is interrupted."""
+
+    def __init__(self, probe: Probe) -> None:
+        super().__init__(probe)
+        self.away = asyncio.Event()
+
+    async def checkpoint(self, record: CheckpointRecord) -> bool:
+        if not self.away.is_set():
+            self.away.set()
+            await asyncio.Event().wait()
+        return await super().checkpoint(record)
+
+
+async def test_a_commit_that_is_interrupted_is_not_forgotten() -> None:
+    """What it held is written when the run is handed back, so that it is not done again."""
+    pipeline = read("id: t\nsteps: [{id: a, uses: test.effect}, {id: b, uses: test.effect}]")
+    memory, run, hold = Outage(probe := Probe()), claim(pipeline), Hold()
+    visit = asyncio.create_task(memory.turn(run, pipeline, hold))
+    await memory.away.wait()
+    hold.reason = "stop"
+    visit.cancel()
+    await visit
+    assert str(memory.ledger.run.status) == "queued"
+    assert (await memory.finish(run, pipeline)).status == "succeeded"
+    assert [probe.count(step) for step in ("a", "b")] == [1, 1]
