@@ -1,6 +1,6 @@
 """What plugins have registered: step types, trigger types, signature schemes, filters. Filled once at start."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -18,13 +18,17 @@ class Effect(StrEnum):
 
 
 class StepType(msgspec.Struct, frozen=True):
-    """One `uses:` name. `function(config, context)` is async and returns JSON-plain data or a Struct."""
+    """One `uses:` name. `function(config, context)` is async and returns JSON-plain data or a Struct.
+
+    result_of(with): what follows for the output from `with:` as it is written: JSON Schemas of some of its fields.
+    """
 
     name: str
     function: Callable[[Any, Any], Awaitable[Any]]
     config: type[msgspec.Struct]
     effect: Effect
     result: Any = Any  # type of the output, where the plugin declares one
+    result_of: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     timeout: float | None = None  # seconds; None: the engine's default of 5 min
     whole: bool = False  # `with` may be anything; the config gets it as its one field `value`
     summary: str = ""  # first line of the config's docstring

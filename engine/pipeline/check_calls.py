@@ -6,7 +6,7 @@ import msgspec
 
 from engine.core.catalog import StepType
 from engine.pipeline.check_config import ConfigCheck, is_free
-from engine.pipeline.check_expressions import Desk, compile_value, shape_of
+from engine.pipeline.check_expressions import Desk, compile_value, shape_at, shape_of
 from engine.pipeline.check_inputs import check_given
 from engine.pipeline.check_names import Names
 from engine.pipeline.check_values import describe, need_text
@@ -16,7 +16,7 @@ from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.template import has_expression
 from engine.pipeline.marks import Path
 from engine.pipeline.shapes import is_whole, of_schema, of_type
-from engine.pipeline.types import Shape, fields_of, typed
+from engine.pipeline.types import Shape, typed
 
 LISTING = "`hookwright plugins` lists the installed ones"
 
@@ -46,10 +46,11 @@ def read_action(desk: Desk, path: Path, uses: str, with_: Any, names: Names) -> 
     """An action. with_: with the defaults of its type; it may use secrets."""
     type_ = desk.catalog.steps.get(uses)
     where = (*path, "with")
-    if type_ is not None:
-        ConfigCheck(desk.source, uses).check(where if with_ is not None else path, with_, type_.config)
-    empty: Any = None if type_ is not None and is_free(type_.config) else {}
     known = names.adding("secrets")
+    if type_ is not None:
+        shape = shape_at(desk, known)
+        ConfigCheck(desk.source, uses, shape).check(where if with_ is not None else path, with_, type_.config)
+    empty: Any = None if type_ is not None and is_free(type_.config) else {}
     template = compile_value(desk, where, empty if with_ is None else with_, known)
     _check_tools(desk, (*where, "tools"), with_)
     if uses == "value":
@@ -68,18 +69,23 @@ def read_call(desk: Desk, path: Path, uses: str, with_: Any, names: Names) -> In
         with_ = {}
     elif callee is not None and not isinstance(with_, str):
         owner = where if with_ is not None else (*path, "uses")
-        check_given(desk.source, owner, with_ or {}, callee.inputs, callee=name)
+        shape = shape_at(desk, names.adding("secrets"))
+        check_given(desk.source, owner, with_ or {}, callee.inputs, callee=name, shape=shape)
     template = compile_value(desk, where, with_ if with_ is not None else {}, names.adding("secrets"))
     return Invocation(uses, template, callee.outputs if callee is not None else None, name)
 
 
 def _result(type_: StepType, with_: Any) -> Shape:
-    """What the type declares. Where `schema:` says what the answer looks like, that is known of `json`."""
+    """What the type declares, and what follows from `with`, such as the `json` of an answer to a given schema."""
     declared = typed(of_type(type_.result))
-    schema = with_.get("schema") if isinstance(with_, dict) else None
-    if declared is None or "json" not in fields_of(declared) or not isinstance(schema, dict) or has_expression(schema):
+    if declared is None or type_.result_of is None or not isinstance(with_, dict):
         return declared
-    return msgspec.structs.replace(declared, fields={**declared.fields, "json": of_schema(schema)})
+    try:
+        schemas = type_.result_of(with_)
+    except Exception:  # noqa: BLE001 - it is the plugin's, and gets whatever the author has written
+        return declared
+    known = {name: of_schema(schema) for name, schema in schemas.items() if not has_expression(schema)}
+    return msgspec.structs.replace(declared, fields={**declared.fields, **known})
 
 
 def _check_known(desk: Desk, path: Path, uses: str) -> None:

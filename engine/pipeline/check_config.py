@@ -6,7 +6,7 @@ mixed with other text it is a text.
 
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from types import UnionType
 from typing import Any, Union
@@ -21,8 +21,9 @@ from engine.pipeline.expression.errors import ExpressionError, did_you_mean
 from engine.pipeline.expression.nodes import Call, Concat
 from engine.pipeline.expression.template import compile_template, has_expression
 from engine.pipeline.marks import Path
-from engine.pipeline.shapes import is_whole
+from engine.pipeline.shapes import is_whole, of_type
 from engine.pipeline.source import Source
+from engine.pipeline.types import Shape, misfit, named
 
 AT = re.compile(r" - at `\$(.*)`$")
 STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]|\[\.\.\.\]")
@@ -50,9 +51,10 @@ def is_free(config: type[msgspec.Struct]) -> bool:
 class ConfigCheck:
     """Checks one `with:`."""
 
-    def __init__(self, source: Source, uses: str) -> None:
+    def __init__(self, source: Source, uses: str, shape: Callable[[str], Shape] | None = None) -> None:
         self.source = source
         self.uses = uses
+        self.shape = shape  # of a text that is wholly an expression; None: not known
         self.params = False  # whether the type has a field of this name, for values that go into code
 
     def check(self, path: Path, value: Any, config: type[msgspec.Struct]) -> None:
@@ -60,6 +62,7 @@ class ConfigCheck:
         if is_free(config):
             return
         if isinstance(value, str) and is_whole(value):
+            self.expression(path, value, dict, f"`with` of {self.uses}")
             return
         self.params = any(field.encode_name == "params" for field in msgspec.structs.fields(config))
         self.struct(path, {} if value is None else value, config, top=True)
@@ -151,13 +154,25 @@ class ConfigCheck:
             self.source.error("E115", path, f"{self.uses}: {error}")
 
     def text(self, path: Path, value: str, annotation: Any, what: str) -> None:
-        if _takes(annotation, str):
-            return
+        takes = _takes(annotation, str)
         if not is_whole(value):
             hint = "make the whole value one `${{ }}` to keep its type"
-            self.source.error("E107", path, f"{what} is not a text, but a mix of text and expressions is", hint)
-        elif _is_text(value):
+            if not takes:
+                self.source.error("E107", path, f"{what} is not a text, but a mix of text and expressions is", hint)
+        elif not takes and _is_text(value):
             self.source.error("E107", path, f"{what} cannot be a text")
+        else:
+            self.expression(path, value, annotation, what)
+
+    def expression(self, path: Path, value: str, annotation: Any, what: str) -> None:
+        """An expression that can never yield what is needed."""
+        given = self.shape(value) if self.shape is not None else None
+        needed = misfit(given, of_type(annotation))
+        if needed:
+            start, end = value.find("${{") + len("${{"), value.rfind("}}")
+            text = value[start:end]
+            inner = (start + len(text) - len(text.lstrip()), start + len(text.rstrip()))
+            self.source.error("E107", path, f"{what} must be {needed}, this is {named(given)}", offset=inner)
 
     def convert(self, path: Path, value: Any, annotation: Any, what: str) -> None:
         try:

@@ -1,6 +1,6 @@
 """`inputs:` of a pipeline, and the values that a trigger hands to them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.pipeline.check_values import NAME, need_map
@@ -8,8 +8,10 @@ from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.template import has_expression
 from engine.pipeline.inputs import make_input
 from engine.pipeline.marks import Path
+from engine.pipeline.shapes import is_whole, of_schema
 from engine.pipeline.source import Source
 from engine.pipeline.spec import Input
+from engine.pipeline.types import Shape, misfit, named
 
 
 def read_inputs(source: Source, value: Any, owner: Path = ("inputs",)) -> dict[str, Input]:
@@ -33,11 +35,18 @@ def read_inputs(source: Source, value: Any, owner: Path = ("inputs",)) -> dict[s
 
 
 def check_given(
-    source: Source, path: Path, given: dict[str, Any], inputs: Mapping[str, Input], *, callee: str = ""
+    source: Source,
+    path: Path,
+    given: dict[str, Any],
+    inputs: Mapping[str, Input],
+    *,
+    callee: str = "",
+    shape: Callable[[str], Shape] | None = None,
 ) -> None:
     """Values for inputs: known names, none missing, literals of the right type. path leads to the map, or its owner.
 
     callee: the id of a pipeline that a step calls; without it, a trigger gives them to its own pipeline.
+    shape: of a text that is wholly an expression.
     """
     owner = f"pipeline `{callee}`" if callee else "this pipeline"
     for name, value in given.items():
@@ -49,6 +58,10 @@ def check_given(
         elif not has_expression(value) and (validator := inputs[name].validator) is not None:
             for message in validator(value)[:1]:
                 source.error("E121", where, f"input `{name}` {message}")
+        elif shape is not None and is_whole(value):
+            found = shape(value)
+            if needed := misfit(found, of_schema(inputs[name].schema)):
+                source.error("E121", where, f"input `{name}` must be {needed}, this is {named(found)}")
     missing = [name for name, item in inputs.items() if item.required and name not in given]
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)

@@ -16,7 +16,7 @@ from engine.pipeline.grammar_steps import FOR_EACH, REPEAT
 from engine.pipeline.marks import Path
 from engine.pipeline.shapes import is_whole
 from engine.pipeline.spec import ForEach, Repeat
-from engine.pipeline.types import INTEGER, item_of
+from engine.pipeline.types import INTEGER, Kind, item_of, lacks, named
 
 MOST_AT_A_TIME = 1000  # items
 MOST_RUNS = 100_000  # of a `repeat`
@@ -89,7 +89,12 @@ def _items(desk: Desk, path: Path, value: Any, names: Names, hint: str) -> Templ
     elif not isinstance(value, list):
         desk.source.error("E103", path, f"the items must be a list, this is {describe(value)}", hint)
         value = []
-    return compile_value(desk, path, value, names)
+    items = compile_value(desk, path, value, names)
+    found = shape_of(items, names, desk.catalog.filters) if is_whole(value) else None
+    if lacks(found, Kind.ARRAY):
+        hint = "" if lacks(found, Kind.OBJECT) else "`| items`, `| keys` and `| values` make lists of a map"
+        desk.source.error("E103", path, f"the items must be a list, this is {named(found)}", hint)
+    return items
 
 
 def _inside(desk: Desk, path: Path, name: str, names: Names, items: Template) -> Names:

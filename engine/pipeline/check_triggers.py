@@ -9,7 +9,7 @@ from engine.core.catalog import TriggerKind, TriggerType
 from engine.pipeline.check_admission import read_batch, read_debounce, read_dedup
 from engine.pipeline.check_config import ConfigCheck
 from engine.pipeline.check_events import shape_of_event
-from engine.pipeline.check_expressions import Desk, compile_condition, compile_value
+from engine.pipeline.check_expressions import Desk, compile_condition, compile_value, shape_at
 from engine.pipeline.check_inputs import check_given
 from engine.pipeline.check_keys import check_keys
 from engine.pipeline.check_names import EVENT, Names
@@ -134,13 +134,15 @@ def _read(desk: Desk, found: Found, inputs: dict[str, Input], taken: set[str]) -
         hint = did_you_mean(uses, desk.catalog.triggers, "`hookwright plugins list` shows the installed ones")
         source.error("E113", (*path, "uses"), f"there is no trigger type `{uses[:80]}`", hint)
     else:
-        ConfigCheck(source, uses).check((*path, "with") if "with" in item else path, with_, type_.config)
+        shape = shape_at(desk, Names(roots=("secrets", "env"), env=desk.env))
+        ConfigCheck(source, uses, shape).check((*path, "with") if "with" in item else path, with_, type_.config)
     if isinstance(with_, dict):
         _check_settings(desk, (*path, "with"), with_)
     early = _early(desk, found)
     given = need_map(source, (*path, "inputs"), item.get("inputs"), "`inputs`")
-    check_given(source, (*path, "inputs") if "inputs" in item else path, given, inputs)
     late = event_names([found], msgspec.structs.replace(early, locals={}, absent={}))  # a batch has `events`
+    where = (*path, "inputs") if "inputs" in item else path
+    check_given(source, where, given, inputs, shape=shape_at(desk, late))
     if "batch" in item and "debounce" in item:
         message = "`batch` and `debounce` exclude each other"
         source.error("E131", (*path, "batch"), message, "`batch` keeps all events, `debounce` the last one", key=True)

@@ -192,6 +192,31 @@ def describe(shape: Shape, depth: int = 2) -> str:
     return " | ".join(_describe(found, kind, depth) for kind in _shown(found)) or "nothing"
 
 
+def misfit(given: Shape, wanted: Shape) -> str:
+    """Why a value of the one type can never be of the other: what it must be instead; empty if it can be."""
+    one, other = typed(given), typed(wanted)
+    if one is None or other is None or not other.kinds:
+        return ""
+    kinds = other.kinds | {Kind.SECRET} if Kind.STRING in other.kinds else other.kinds
+    kinds = kinds | NUMBERS if kinds & NUMBERS else kinds
+    if lacks(one, *kinds):
+        known = other.kinds - {Kind.NULL, Kind.INTEGER} if Kind.NUMBER in other.kinds else other.kinds - {Kind.NULL}
+        return " or ".join(NEEDED[kind] for kind in Kind if kind in known) or "null"
+    if one.kinds - {Kind.NULL} == {Kind.STRING} and one.words and other.words and not {*one.words} & {*other.words}:
+        return "one of " + ", ".join(f"`{word}`" for word in other.words)
+    return ""
+
+
+def named(shape: Shape) -> str:
+    """What a value is, in the words of the checker: `a text`, `a whole number`; or the text itself."""
+    found = typed(shape)
+    kinds = found.kinds - {Kind.NULL} if found is not None else frozenset()
+    if found is not None and kinds == {Kind.STRING} and found.words and len(found.words) <= SHOWN:
+        return ("one of " if len(found.words) > 1 else "") + ", ".join(f"`{word}`" for word in found.words)
+    kinds = kinds - {Kind.INTEGER} if Kind.NUMBER in kinds else kinds
+    return " or ".join(NEEDED[kind] for kind in Kind if kind in kinds) or "null"
+
+
 def kind_of(shape: Shape) -> str:
     """What a value is, in the words of the evaluator: `text`, `a number`, `a list`; null is left out."""
     found = typed(shape)
@@ -246,6 +271,16 @@ KINDS_OF: dict[type, frozenset[Kind]] = {
     bool: frozenset({Kind.BOOLEAN}),
     int: NUMBERS,
     float: frozenset({Kind.NUMBER}),
+}
+NEEDED = {
+    Kind.NULL: "null",
+    Kind.BOOLEAN: "true or false",
+    Kind.INTEGER: "a whole number",
+    Kind.NUMBER: "a number",
+    Kind.STRING: "a text",
+    Kind.ARRAY: "a list",
+    Kind.OBJECT: "a map",
+    Kind.SECRET: "a secret",
 }
 WORDS = {
     Kind.NULL: "null",

@@ -11,7 +11,10 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def register_steps(register: Any) -> None:
-    """Call register(name, function, config=..., effect="pure|idempotent|effect", result=..., timeout=...)."""
+    """Call register(name, function, config=..., effect="pure|idempotent|effect", result=..., timeout=...).
+
+    result_of(with): JSON Schemas of those fields of the output that follow from `with:`, as it is written.
+    """
 
 
 @hookspec

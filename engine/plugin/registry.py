@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -77,6 +77,7 @@ class Registry:
         config: type[StepConfig],
         effect: str = Effect.EFFECT,
         result: Any = Any,
+        result_of: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
         timeout: float | None = None,
     ) -> None:
         self._claim(plugin, "step", name)
@@ -84,6 +85,8 @@ class Registry:
             raise RefusedError("a step is an async function of two parameters: (config, context)")
         if effect not in tuple(Effect):
             raise RefusedError(f"effect is one of {', '.join(Effect)}; not {effect!r}")
+        if result_of is not None and not _plain(result_of, 1):
+            raise RefusedError("result_of(with) is a plain function that returns JSON Schemas by field of the output")
         if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
             raise RefusedError("timeout is a positive number of seconds, or None")
         self.catalog.steps[name] = StepType(
@@ -92,6 +95,7 @@ class Registry:
             config=config,
             effect=Effect(effect),
             result=result,
+            result_of=result_of,
             timeout=timeout,
             whole=issubclass(config, WholeConfig),
             summary=_summary(config),

@@ -3,9 +3,17 @@
 from typing import Any
 
 from engine.plugin import hookimpl
-from plugins.ai.complete import CompleteConfig, Completion, complete
+from plugins.ai.complete import CompleteConfig, Completion, complete, result_of
 
 
 @hookimpl
 def register_steps(register: Any) -> None:
-    register("ai.complete", complete, config=CompleteConfig, effect="idempotent", result=Completion, timeout=180.0)
+    register(
+        "ai.complete",
+        complete,
+        config=CompleteConfig,
+        effect="idempotent",
+        result=Completion,
+        result_of=result_of,
+        timeout=180.0,
+    )

@@ -1,5 +1,6 @@
 """The step `ai.complete`: one answer from any endpoint that speaks OpenAI's chat completions."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -161,6 +162,11 @@ async def complete(config: CompleteConfig, context: StepContext) -> Completion:
         finish_reason=choice.finish_reason or "stop",
         usage=usage,
     )
+
+
+def result_of(with_: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer's `json` fits the schema that is asked for."""
+    return {"json": with_["schema"]} if isinstance(with_.get("schema"), dict) else {}
 
 
 class Tokens(msgspec.Struct):

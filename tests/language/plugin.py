@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from engine.plugin import Duration, SecretText, StepConfig, StepContext, hookimpl
+from plugins.ai.complete import result_of
 from plugins.notify.slack import SlackConfig
 from plugins.store import QueryConfig as StoreQueryConfig
 
@@ -264,5 +265,6 @@ REPLACED: dict[str, tuple[type[msgspec.Struct], Any]] = {  # real types that the
 @hookimpl
 def register_steps(register: Any) -> None:
     for name, (config, effect, result) in STEPS.items():
-        register(name, declared, config=config, effect=effect, result=result)
+        follows = result_of if name == "ai.agent" else None
+        register(name, declared, config=config, effect=effect, result=result, result_of=follows)
     register("text.chunk", chunk, config=ChunkConfig, effect="pure", result=Chunks)

@@ -85,6 +85,7 @@ async def one_parameter(config: Any) -> None:
         (("demo.greet", greet), {"config": Undocumented}, "Undocumented needs a docstring"),
         (("demo.greet", greet), {"config": GreetConfig, "effect": "maybe"}, "pure, idempotent, effect"),
         (("demo.greet", greet), {"config": GreetConfig, "timeout": -1}, "positive number"),
+        (("demo.greet", greet), {"config": GreetConfig, "result_of": greet}, "result_of(with) is a plain function"),
         (("demo.greet", greet), {}, "config"),
         (("demo.greet", greet), {"config": GreetConfig, "colour": "red"}, "colour"),
     ],
