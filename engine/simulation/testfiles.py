@@ -115,7 +115,7 @@ def load_tests(
                 marks=marks,
                 root=base,
             )
-            for index, own in enumerate(data["tests"])
+            for index, own in enumerate(data["tests"] or [])
         ]
     return loaded
 
