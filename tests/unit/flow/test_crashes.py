@@ -323,7 +323,9 @@ async def test_random_pipelines_survive_a_crash_anywhere(data: st.DataObject) ->
 
     counter = [0]
     steps = number(data.draw(st.lists(step_texts(2), min_size=1, max_size=3)), counter)
-    text = json.dumps({"id": "t", "steps": steps, "finally": [{"id": "last", "uses": "test.effect"}]})
+    outputs = {step["id"]: f"${{{{ steps.{step['id']}.output ?? null }}}}" for step in steps}
+    last = [{"id": "last", "uses": "test.effect"}]
+    text = json.dumps({"id": "t", "steps": steps, "finally": last, "outputs": outputs})
     probe = Probe()
     whole = await Memory(probe).finish(claim(pipeline := read(text)), pipeline)
     keys = sorted({key for key, _ in whole.calls})
