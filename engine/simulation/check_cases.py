@@ -35,6 +35,7 @@ from engine.simulation.names import called, step_names, walk_all
 MOCK_ROOTS = frozenset({"with", "attempt"})  # what a mock's output may use
 
 
+MAY_BE_EMPTY = frozenset({"test_expect", "test_response", "test_step", "test_error"})
 ITEMS = re.compile(r"\[[^\[\]]*\]")  # `label[2]`: one item of a loop
 
 
@@ -114,6 +115,8 @@ class CaseCheck:
 
     def section(self, path: Path, data: Any, section: Section) -> None:
         """A map of the grammar: its keys, and their values by kind."""
+        if data is None and section.name in MAY_BE_EMPTY:
+            return
         if not isinstance(data, dict):
             self.source.error("E103", path, f"{section.what} must be a map, this is {describe(data)}")
             return
