@@ -33,7 +33,7 @@ __all__ = [
 # What does not keep a stored version from running: it depends on the plugins that are installed now, or it is about
 # an expression that can be evaluated all the same and was fine with the plugins of then.
 INSTALLATION = frozenset({"E105", "E106", "E107", "E113", "E114", "E115", "E304"})
-TYPES = frozenset({"E214", "E224", "E225", "E226", "E228", "E403"})
+TYPES = frozenset({"E121", "E214", "E224", "E225", "E226", "E228", "E307", "E403"})
 
 
 def check_files(

@@ -93,7 +93,7 @@ def _items(desk: Desk, path: Path, value: Any, names: Names, hint: str) -> Templ
     found = shape_of(items, names, desk.catalog.filters) if is_whole(value) else None
     if lacks(found, Kind.ARRAY):
         hint = "" if lacks(found, Kind.OBJECT) else "`| items`, `| keys` and `| values` make lists of a map"
-        desk.source.error("E103", path, f"the items must be a list, this is {named(found)}", hint)
+        desk.source.error("E225", path, f"the items must be a list, this is {named(found)}", hint)
     return items
 
 

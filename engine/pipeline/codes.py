@@ -90,7 +90,7 @@ What `hookwright check` says, code by code; `hookwright explain E204` prints the
 keep a pipeline from being put in force, warnings (`W...`) do not. Codes keep their meaning from version to version.
 
 Every example is checked by a test: the wrong file earns exactly its code, the right one is clean."""
-AT_RUN_TIME = "This is found when a run evaluates the expression, unless all values are written out in the file."
+AT_RUN_TIME = "This is found when a run evaluates the expression; earlier, where the kinds of all values are known."
 SIGNS = {"\t": "→", "\xa0": "⍽"}  # how characters are shown that nobody would see
 
 

@@ -177,7 +177,8 @@ steps:
     Code(
         "W304",
         "the condition is always the same",
-        "It uses no value of the run, so the step always runs or never does. `if: false` is taken as meant.",
+        "It uses no value of the run, or compares values that can never be equal, so the step always runs or never "
+        "does. `if: false` is taken as meant.",
         wrong=one("""\
 id: example
 steps:

@@ -102,7 +102,7 @@ def found(text: str, catalog: Catalog) -> list[str]:
         (
             "{for_each: '${{ inputs.n }}', uses: value}",
             "'${{ inputs.n }}'",
-            "E103 the items must be a list, this is a whole number",
+            "E225 the items must be a list, this is a whole number",
         ),
         (
             "{for_each: '${{ inputs.tags }}', uses: value, with: '${{ item.nmae }}'}",
