@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import Effect, StepType
-from engine.core.outcome import EndRun, Failed, Outcome, Proceed, RetryAfter, Stopped, Succeeded, decide
+from engine.core.outcome import EndRun, Failed, Proceed, RetryAfter, Stopped, Succeeded, decide
 from engine.core.retry import RetryPolicy
 from engine.core.run import AttemptStatus, ErrorInfo
 from engine.flow.attempts import FAILURES, as_text, failure_of, make_row, observe, refuse
@@ -44,7 +44,7 @@ async def run_action(execution: Execution, frame: Frame, step: Step, key: str) -
     type_ = execution.environment.catalog.steps.get(step.uses)
     if type_ is None:
         raise refuse(execution, step, key, "unknown_step", f"step type `{step.uses}` is not installed on this worker")
-    interruptions = len(earlier) - counted(earlier)
+    interruptions = len(earlier) - counted(earlier) if earlier else 0
     if interruptions >= MAX_INTERRUPTIONS:
         text = f"given up: the worker stopped {interruptions} times while this step ran"
         raise refuse(execution, step, key, "interrupted", text)
@@ -146,7 +146,7 @@ async def _try(
     if step.repeat is not None:
         over = [index for index, row in enumerate(earlier) if row.status == AttemptStatus.SUCCEEDED]
         before, runs = counted(earlier[: over[-1] + 1]) if over else 0, len(over) + 1
-    count = counted(earlier) - before
+    count = counted(earlier) - before if earlier else 0
     began = earlier[0].started_at if earlier and earlier[0].started_at else environment.now()
     begun = began if runs == 1 else environment.now()
     while True:
@@ -157,11 +157,11 @@ async def _try(
         else:
             await _mark(execution, current, number, started)
         done = await _interruptible(execution, frame, current, number, count, started, perform)
-        outcome = done.outcome
+        outcome, elapsed, allowed = done.outcome, 0.0, True
         if isinstance(outcome, Failed):
             outcome = msgspec.structs.replace(outcome, error=execution.error(outcome.error))
-        elapsed = (environment.now() - begun).total_seconds()
-        allowed = _allowed(execution, frame, step, outcome)
+            elapsed = (environment.now() - begun).total_seconds()
+            allowed = _allowed(execution, frame, step, outcome)
         verdict = decide(outcome, attempt=count, policy=policy, elapsed=elapsed, allowed=allowed)
         if isinstance(outcome, Succeeded) and isinstance(verdict, Proceed):
             if done.emitted:
@@ -347,8 +347,8 @@ def _policy(execution: Execution, call: Call) -> RetryPolicy:
     return policy if environment.jitter else msgspec.structs.replace(policy, jitter=False)
 
 
-def _allowed(execution: Execution, frame: Frame, step: Step, outcome: Outcome) -> bool:
-    if not isinstance(outcome, Failed) or step.retry is None or step.retry.when is None:
+def _allowed(execution: Execution, frame: Frame, step: Step, outcome: Failed) -> bool:
+    if step.retry is None or step.retry.when is None:
         return True
     try:
         return step.retry.when.condition(frame.scope.extended(error=msgspec.to_builtins(outcome.error)))

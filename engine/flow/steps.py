@@ -40,10 +40,12 @@ async def run_step(execution: Execution, frame: Frame, step: Step) -> None:
                 skip(execution, key)
                 _skip(frame, step)
                 return
-        if step.for_each is None:
-            await run_body(execution, frame, step, key)
-        else:
+        if step.for_each is not None:
             await run_loop(execution, frame, step, key, run_body)
+        elif step.shape == "action" and not step.compensate:
+            await run_action(execution, frame, step, key)  # as run_body does, by the shortest way
+        else:
+            await run_body(execution, frame, step, key)
     except StepGaveUp as failure:
         await _recover(execution, frame, step, key, failure.error)
 
