@@ -8,7 +8,7 @@ import msgspec
 
 from engine.cli.client import Connection, connect
 from engine.cli.exits import FAILED, OK, WrongUsage
-from engine.cli.output import FAINT, Json, clean, compact, in_color, note, paint, print_json, say
+from engine.cli.output import FAINT, Json, clean, in_color, note, paint, print_json, say
 
 EVENT: dict[str, Any] = {
     "id": "",
@@ -144,8 +144,10 @@ def _show(answer: dict[str, Any]) -> None:
 
 
 def _paths(values: dict[str, Any]) -> None:
+    from engine.pipeline.evaluation import show_shortened
+
     for name, value in values.items():
-        note(paint(f"  {clean(name)} = {compact(value, 120)}", FAINT))
+        note(paint(f"  {clean(name)} = {clean(show_shortened(value))[:120]}", FAINT))
 
 
 def _complain(error: dict[str, Any]) -> None:

@@ -6,8 +6,8 @@ STEPS = (
     Code(
         "E141",
         "two things that exclude each other",
-        "A step has one shape: `uses`, `steps`, `parallel`, `switch` or `wait`. A wait is for one thing: a time, events "
-        "or an approval. And `else` of a `switch` stands alone, without `if`.",
+        "A step has one shape: `uses`, `steps`, `parallel`, `switch` or `wait`. A wait is for one thing: a time, "
+        "events or an approval. And `else` of a `switch` stands alone, without `if`.",
         wrong=one("""\
 id: example
 steps:

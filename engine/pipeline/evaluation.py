@@ -90,6 +90,13 @@ def describe(value: Any) -> str:
     return f"{kind(value)}, {len(value)} {word}{'' if len(value) == 1 else 's'}"
 
 
+def show_shortened(value: Any) -> str:
+    """A value of `Evaluation.values` as text: JSON; what was cut, masked or is not there as it stands."""
+    if isinstance(value, str) and (value in ("(not there)", "***") or (value.endswith("…") and value[0] in "[{")):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
 def _render(template: Template | None, found: Sequence[Expression], scope: Mapping[str, Any]) -> Any:
     return found[0].evaluate(scope) if template is None else template.render(scope)
 

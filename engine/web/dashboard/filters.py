@@ -9,6 +9,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from engine.core.duration import format_duration
+from engine.pipeline.evaluation import show_shortened
 
 LONGEST = 100_000  # characters of one shown value; the API has all of it
 LONGEST_PREVIEW = 140
@@ -77,6 +78,7 @@ FILTERS = {
     "ago": ago,
     "pretty": pretty,
     "preview": preview,
+    "shortened": show_shortened,
     "short": short,
     "words": words,
     "ticks": ticks,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.pipeline.evaluation import LONGEST, LONGEST_VALUE, evaluate
+from engine.pipeline.evaluation import LONGEST, LONGEST_VALUE, evaluate, show_shortened
 
 SCOPE = {"event": {"type": "x", "body": {"items": [1, 2, 3], "title": "Crash", "nothing": None, "big": "y" * 10}}}
 
@@ -90,3 +90,12 @@ def test_a_large_value_is_cut() -> None:
 def test_filters_of_plugins_are_there() -> None:
     """By their names."""
     assert evaluate("'a' | demo.twice", {}, filters={"demo.twice": lambda value: value * 2}).value == "aa"
+
+
+def test_shortened_values_are_shown_as_json_or_as_they_stand() -> None:
+    """A list that was cut is no text in quotes."""
+    answer = evaluate("[event.a, event.b, event.c.d ?? '']", {"event": {"a": [1] * 500, "b": "mia", "c": {}}})
+    shown = {name: show_shortened(value) for name, value in answer.values.items()}
+    assert shown["event.a"].startswith("[1,1")
+    assert shown["event.b"] == '"mia"'
+    assert shown["event.c.d"] == "(not there)"
