@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from engine.pipeline.expression.errors import did_you_mean
+from engine.pipeline.expression.errors import did_you_mean, listing
 from engine.pipeline.expression.nodes import (
     Access,
     Fallback,
@@ -119,7 +119,7 @@ class Names(msgspec.Struct, frozen=True):
     compensated: bool = False  # whether `run.compensated` is known
     inputs: Mapping[str, Shape] = {}
     vars: Mapping[str, Shape] = {}
-    later_vars: frozenset[str] = frozenset()
+    later_vars: Set[str] = frozenset()
     steps: Mapping[str, StepView] = {}
     later_steps: Set[str] = frozenset()
     unreachable: Mapping[str, str] = {}  # steps that exist and cannot be seen from here, and why
@@ -286,7 +286,7 @@ def _unknown_root(reference: Reference, names: Names) -> Finding:
             suffix = ".output" if kind == "steps" and not reference.fields else ""
             help = f"did you mean `{kind}.{name}{suffix}`?"
     if not help:
-        help = f"there are: {', '.join(known)}; a text needs quotes: '{name}'"
+        help = f"there are: {listing(known)}; a text needs quotes: '{name}'"
     return Finding("E203", f"there is no `{name}`", root.start, root.end, help)
 
 
@@ -314,7 +314,7 @@ def _declared(
         return _wrong(Finding(code, message, start, end, "move it below that one"))
     if name in known:
         return Resolved(known[name], 1)
-    declared = f"it has: {', '.join(known)}" if known else f"it declares no {kind}s"
+    declared = f"it has: {listing(known)}" if known else f"it declares no {kind}s"
     message = f"this pipeline has no {kind} `{name}`"
     return _wrong(Finding(code, message, start, end, did_you_mean(name, known, declared)))
 
@@ -330,7 +330,7 @@ def _step(reference: Reference, names: Names) -> Resolved:
         return _wrong(Finding("E204", message, start, node.end, "move this step below it"))
     if name not in names.steps:
         ids = [*names.steps, *names.later_steps]
-        help = did_you_mean(name, ids, f"there are: {', '.join(ids)}" if ids else "give the step an `id`")
+        help = did_you_mean(name, ids, f"there are: {listing(ids)}" if ids else "give the step an `id`")
         return _wrong(Finding("E205", f"there is no step `{name}`", start, end, help))
     view = names.steps[name]
     known = step_fields(view)
@@ -349,7 +349,7 @@ def _step(reference: Reference, names: Names) -> Resolved:
         outputs = fields_of(view.output)
         wanted, begin, finish = reference.fields[2]
         if wanted not in outputs:
-            help = did_you_mean(wanted, outputs, f"it has: {', '.join(outputs) or 'none'}")
+            help = did_you_mean(wanted, outputs, f"it has: {listing(outputs) or 'none'}")
             findings.append(Finding("E403", f"pipeline `{view.callee}` has no output `{wanted}`", begin, finish, help))
             return Resolved(None, 2, tuple(findings))
     return Resolved(view.output, 2, tuple(findings))
@@ -361,7 +361,7 @@ def _step_help(name: str, field: str, view: StepView, known: Mapping[str, Shape]
     help = did_you_mean(field, known)
     if not help and (view.output is None or field in fields_of(view.output)):
         return f"did you mean `steps.{name}.output.{field}`?"
-    return help or f"it has: {', '.join(known)}"
+    return help or f"it has: {listing(known)}"
 
 
 def guarded_steps(node: Node) -> frozenset[str]:

@@ -29,6 +29,7 @@ from engine.pipeline.expression import Template
 from engine.pipeline.grammar_pipeline import PIPELINE
 from engine.pipeline.shapes import Shape, of_schema
 from engine.pipeline.spec import DEFAULT_RUN_TIMEOUT, Input, Pipeline, Step
+from engine.pipeline.step_ids import Later
 from engine.pipeline.version import Ingredients, make_source, make_version
 
 OUTPUTS_LATER = "`outputs` are evaluated when all steps are done"
@@ -150,8 +151,7 @@ def _vars(desk: Desk, value: Any, names: Names) -> tuple[dict[str, Template], di
             message = f"`{name[:60]}` is not a name: letters, digits and `_`"
             desk.source.error("E109", ("vars", name), message, key=True)
             continue
-        later = frozenset(found) - known.keys()
-        place = names.adding("vars", vars=dict(known), later_vars=later)
+        place = names.adding("vars", vars=known, later_vars=Later(found, known))
         templates[name] = compile_value(desk, ("vars", name), item, place)
         known[name] = shape_of(templates[name], place, desk.catalog.filters)
     return templates, known

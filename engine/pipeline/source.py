@@ -19,6 +19,7 @@ class Source:
         self.data = data
         self.marks = marks
         self.problems: list[Problem] = []
+        self._known: set[Problem] = set()
         self.env: set[str] = set()  # environment variables that its expressions name
         self.secrets: set[str] = set()
         self.origins: dict[Path, tuple[Source, Path]] = {}  # values that `defaults` put here, and where they stand
@@ -100,8 +101,10 @@ class Source:
             help=help,
             source_line=self.marks.line(place.line),
         )
-        if problem not in self.problems:
-            self.problems.append(problem)
+        if problem in self._known:
+            return
+        self._known.add(problem)
+        self.problems.append(problem)
 
 
 def _overlap(one: Path, other: Path) -> bool:

@@ -2,8 +2,12 @@
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
 
 from engine.errors import HookwrightError
+
+MOST_KNOWN = 5000  # words that are looked at for a suggestion
+FEW = 200  # so many are compared letter by letter
 
 
 class ExpressionError(HookwrightError):
@@ -53,7 +57,9 @@ class Complaint(Exception):
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant."""
-    words = [name for name in known if isinstance(name, str)]
+    words = [name for name in islice(known, MOST_KNOWN) if isinstance(name, str)]
+    if len(words) > FEW:
+        words = [name for name in words if abs(len(name) - len(word)) <= 2 and name[:1] == word[:1]][:FEW]
     lowered = {name.lower().replace("-", "_"): name for name in words}
     simple = word.lower().replace("-", "_")
     if simple in lowered:
@@ -66,3 +72,9 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """``did you mean `x`?`` for a close word, else the other text."""
     found = suggest(word, known)
     return f"did you mean `{found}`?" if found else otherwise
+
+
+def listing(names: Iterable[str], most: int = 20) -> str:
+    """The names for a message; only the first if there are many."""
+    shown = list(islice(names, most + 1))
+    return ", ".join([*shown[:most], "..."] if len(shown) > most else shown)

@@ -63,8 +63,15 @@ def compile_template(
 
 def whole_expression(text: str) -> bool:
     """Whether the text is exactly one ``${{ }}``."""
-    pieces = [piece for piece in _split(text) if not (isinstance(piece, str) and not piece.strip())]
-    return len(pieces) == 1 and not isinstance(pieces[0], str)
+    texts = expressions = 0
+    for piece in _split(text):
+        if not isinstance(piece, str):
+            expressions += 1
+            if expressions > 1:
+                return False
+        elif piece.strip():
+            texts += 1
+    return expressions == 1 and not texts
 
 
 def has_expression(value: Any) -> bool:
@@ -95,6 +102,9 @@ def _split(text: str) -> Iterator[str | tuple[int, int]]:
         limit = start + MAX_SOURCE + len("}}")
         closing = next((match for match in CLOSING.finditer(text, start, limit) if match[1]), None)
         if closing is None:
+            if len(text) > limit and "}}" in text[limit - 1 :]:
+                message = f"an expression may have {MAX_SOURCE} characters"
+                raise ExpressionError(message, start=opening.start(), end=start, help="make variables of its parts")
             raise ExpressionError(
                 "`${{` is not closed",
                 start=opening.start(),

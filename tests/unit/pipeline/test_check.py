@@ -153,7 +153,10 @@ def test_the_smallest_pipeline(check: Check) -> None:
         ("id: a\nsteps: [{uses: value, retry: 0}]", "2:30 E103 `retry` must be 1 to 100"),
         ("id: a\nsteps: [{uses: value, retry: 1.5}]", "2:30 E103 `retry` must be a number or a map"),
         ("id: a\nsteps: [{uses: value, if: 5}]", "2:27 E103 a condition is an expression"),
-        ("id: a\nsteps: [{uses: value, with: '${{ events }}'}]", "2:34 E206 `events` is not available here: no trigger"),
+        (
+            "id: a\nsteps: [{uses: value, with: '${{ events }}'}]",
+            "2:34 E206 `events` is not available here: no trigger",
+        ),
         ("id: a\ninputs: {n-x: string}\nsteps: [{uses: value}]", "2:10 E109 `n-x` is not a name"),
         ("id: a\nvars: {s: '${{ secrets.A }}'}\nsteps: [{uses: value}]", "2:16 E305 secrets can only be used"),
         (
