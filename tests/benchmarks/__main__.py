@@ -117,14 +117,19 @@ def parse() -> argparse.Namespace:
     """The command line."""
     known = ", ".join(figure.key for figure in FIGURES)
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description="Measure Hookwright and its floors.")
-    parser.add_argument("names", nargs="*", help=f"w1, w2, w3, w4, floor, or one of {known}")
+    parser.add_argument("names", nargs="*", help=f"w1, w2, w3, w4, l, floor, or one of {known}")
     parser.add_argument("--quick", action="store_true", help="one shorter round instead of three")
     parser.add_argument("--rounds", type=int, help="how many rounds; the median counts")
     parser.add_argument("--json", type=Path, help="write every sample to this file")
     parser.add_argument("--rows", type=int, default=0, help="measure again with so many runs in the tables")
     parser.add_argument("--assert", dest="strict", action="store_true", help="exit code 1 if a figure is below `reach`")
     parser.add_argument("--profile", type=Path, help="sample API and workers with py-spy into this directory")
-    return parser.parse_args()
+    options = parser.parse_args()
+    everything = [*keys(FIGURES), *(f"floor.{name}" for name in FLOORS)]
+    for name in options.names:
+        if not any(selected(key, [name]) for key in everything):
+            parser.error(f"there is no figure {name!r}; there are: w1, w2, w3, w4, l, floor, {known}")
+    return options
 
 
 if __name__ == "__main__":
