@@ -27,8 +27,8 @@ from engine.simulation.events import make_event
 from engine.simulation.limits import Limits
 from engine.simulation.mocks import Mock, Mocks, answer
 from engine.simulation.recorder import Recorder
+from engine.simulation.setting import Setting
 from engine.simulation.standins import Kept
-from engine.simulation.starting import Setting
 from engine.simulation.triggers import INTERNAL
 from engine.simulation.waits import Waits
 from engine.simulation.world import BASE_URL, Clock

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -12,10 +12,8 @@ from engine.core.ids import uuid7
 from engine.errors import BadSignature, HookwrightError
 from engine.pipeline.deployment import Binding
 from engine.pipeline.inputs import make_validator
+from engine.simulation.setting import Setting
 from engine.simulation.triggers import Mistake
-
-if TYPE_CHECKING:
-    from engine.simulation.starting import Setting
 
 LARGEST = 1_000_000  # bytes of a body where the trigger leaves it open
 
@@ -29,7 +27,7 @@ class Refused(HookwrightError):
         self.status = status
 
 
-def receive(setting: "Setting", bindings: list[Binding]) -> tuple[Binding, dict[str, Any], dict[str, Any] | None]:
+def receive(setting: Setting, bindings: list[Binding]) -> tuple[Binding, dict[str, Any], dict[str, Any] | None]:
     """The trigger, the event, and the answer of a handshake. Refused says why it is none."""
     raw = setting.data["raw"] or {}
     path = str(raw.get("path", getattr(bindings[0].config, "path", "") if bindings else "")).strip("/")

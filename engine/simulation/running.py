@@ -25,8 +25,9 @@ from engine.simulation.names import called
 from engine.simulation.recorder import Recorder
 from engine.simulation.responding import respond
 from engine.simulation.result import Result
+from engine.simulation.setting import Setting
 from engine.simulation.standins import prepare
-from engine.simulation.starting import MANUAL, Setting, Start, admit, read_now
+from engine.simulation.starting import MANUAL, Start, admit, read_now
 from engine.simulation.triggers import Mistake
 from engine.simulation.world import RUN_ID, Clock
 from engine.store import ClaimedRun

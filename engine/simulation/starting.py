@@ -1,14 +1,12 @@
 """What starts a run, in the order of admission: request, trigger, batch or debounce, inputs, labels, key."""
 
-from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 
-from engine.core.catalog import Catalog, TriggerKind
+from engine.core.catalog import TriggerKind
 from engine.core.duration import format_duration, parse_duration
 from engine.core.run import Decision
 from engine.pipeline.deployment import Binding
@@ -17,7 +15,8 @@ from engine.pipeline.expression.moments import iso, parse_moment
 from engine.pipeline.match import InvalidInputs, match, validate_inputs
 from engine.pipeline.spec import Pipeline, Trigger
 from engine.simulation.events import make_event
-from engine.simulation.requests import Refused, receive
+from engine.simulation.requests import Refused, delivery_of, receive
+from engine.simulation.setting import Setting
 from engine.simulation.triggers import Mistake, bind, default_type, explain, takes_source
 
 NOW = "2026-03-01T09:00:00Z"
@@ -41,21 +40,6 @@ class Start(msgspec.Struct):
     scheduled_at: str | None = None
     notes: list[str] = []
     refused_by: list[str] = []  # triggers whose `if` was false
-
-
-class Setting(msgspec.Struct, frozen=True):
-    """What a test is carried out in."""
-
-    pipeline: Pipeline
-    catalog: Catalog
-    data: Mapping[str, Any]
-    env: Mapping[str, str]
-    now: datetime
-
-    def secret(self, name: str) -> str:
-        """A secret's value: the test's own, or a dummy, which would do as a Standard Webhooks key as well."""
-        own = (self.data.get("secrets") or {}).get(name)
-        return str(own) if own is not None else f"whsec_{b64encode(sha256(name.encode()).digest()).decode()}"
 
 
 def admit(setting: Setting) -> Start:
@@ -151,8 +135,6 @@ def _match(
 def _type_of(binding: Binding, item: dict[str, Any], at: datetime) -> str:
     """The type that the trigger would read off the headers; without headers the first it wants."""
     if binding.type.webhook is not None and item.get("headers"):
-        from engine.simulation.requests import delivery_of
-
         try:
             found = binding.type.webhook.event_type(delivery_of(item, at), binding.config)
         except Exception:  # noqa: BLE001 - a plugin that stumbles over half an event

@@ -2,7 +2,8 @@
 
 import pytest
 
-from engine.simulation.starting import NOW, Setting
+from engine.simulation.setting import Setting
+from engine.simulation.starting import NOW
 from tests.unit.simulation.conftest import Bench, messages
 
 SHOP = """
