@@ -305,7 +305,7 @@ def _env(reference: Reference, names: Names) -> Resolved:
 
 
 def _declared(
-    reference: Reference, known: Mapping[str, Shape], code: str, kind: str, later: frozenset[str] = frozenset()
+    reference: Reference, known: Mapping[str, Shape], code: str, kind: str, later: Set[str] = frozenset()
 ) -> Resolved:
     name, _, end = reference.fields[0]
     start = reference.root.start

@@ -1,6 +1,7 @@
 """Where each value of a YAML file stands, down to a character within a text."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -38,6 +39,8 @@ class Marks:
     def __init__(self, source: str, marks: Mapping[Path, Mark]) -> None:
         self.source = source
         self.marks = marks
+        # of the text that was asked for last: its visible characters, and where each stands in the file
+        self._looked_into: tuple[Mark, list[int], list[int]] | None = None
 
     @cached_property
     def starts(self) -> list[int]:
@@ -83,11 +86,13 @@ class Marks:
             low, high = (middle, high) if self.starts[middle] <= offset else (low, middle)
         return low + 1
 
-    def line(self, number: int) -> str:
-        """The text of a line, without its end."""
+    def line(self, number: int, *, longest: int | None = None) -> str:
+        """The text of a line, without its end; nothing if there is no such line, or if it is longer than asked for."""
         if not 1 <= number <= len(self.starts):
             return ""
         end = self.starts[number] if number < len(self.starts) else len(self.source)
+        if longest is not None and end - self.starts[number - 1] > longest:
+            return ""
         return self.source[self.starts[number - 1] : end].rstrip("\r\n\x85\u2028\u2029")
 
     def _mark(self, path: Path) -> Mark:
@@ -101,13 +106,13 @@ class Marks:
         Folding and indentation only change white space, so the n-th other character of the text is the n-th in
         the file.
         """
-        wanted = sum(1 for character in text[:offset] if character not in BLANK)
-        position = mark.start
-        for position in self._characters(mark):
-            if wanted == 0:
-                return position
-            wanted -= 1
-        return position
+        if self._looked_into is None or self._looked_into[0] is not mark:
+            visible = [index for index, character in enumerate(text) if character not in BLANK]
+            self._looked_into = (mark, visible, self._characters(mark))
+        _, visible, places = self._looked_into
+        if not places:
+            return mark.start
+        return places[min(bisect_left(visible, offset), len(places) - 1)]
 
     def _characters(self, mark: Mark) -> list[int]:
         """The places of the text's characters in the file, white space left out."""

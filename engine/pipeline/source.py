@@ -3,11 +3,15 @@
 from pathlib import Path as FilePath
 from typing import Any
 
+import msgspec
+
 from engine.pipeline.expression.errors import Complaint, suggest
 from engine.pipeline.marks import Marks, Path, Place
 from engine.pipeline.report import Problem
 
 DEFAULTS_ENTRY = 2  # length of the path of an entry of `defaults`
+MAX_PROBLEMS = 1000  # of one file
+LONGEST_LINE = 10_000  # characters of a line that is shown with a problem
 MAX_FILE = 1_000_000  # bytes of a file that file() or template() reads
 
 
@@ -72,6 +76,9 @@ class Source:
         self, code: str, severity: str, path: Path, message: str, help: str, key: bool, offset: tuple[int, int] | None
     ) -> None:
         self.count += 1
+        if len(self.problems) >= MAX_PROBLEMS:
+            self._cut(severity)
+            return
         found = self.origin(path) if self.origins else None
         if found is None:
             self.noted.add(path)
@@ -86,6 +93,16 @@ class Source:
             help = f"merged into {self.file}"
         other._add(code, severity, message, other._place(where, key, offset), help)
 
+    def _cut(self, severity: str) -> None:
+        """Nobody reads that many; and a file of a megabyte could make a gigabyte of them."""
+        self.spoiled = self.spoiled or severity == "error"
+        if len(self.problems) == MAX_PROBLEMS:
+            message = f"there are more problems in this file; these are the first {MAX_PROBLEMS}"
+            last = self.problems[-1]
+            self.problems.append(msgspec.structs.replace(last, code="E003", message=message, help="mend these first"))
+        if severity == "error":
+            self.problems[-1] = msgspec.structs.replace(self.problems[-1], severity="error")
+
     def _place(self, path: Path, key: bool, offset: tuple[int, int] | None) -> Place:
         return self.marks.key(path) if key else self.marks.value(path, offset)
 
@@ -99,7 +116,7 @@ class Source:
             column=place.column,
             length=place.length,
             help=help,
-            source_line=self.marks.line(place.line),
+            source_line=self.marks.line(place.line, longest=LONGEST_LINE),
         )
         if problem in self._known:
             return

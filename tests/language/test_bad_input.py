@@ -167,3 +167,25 @@ def test_other_line_ends_make_no_difference(ending: str) -> None:
         (item.code, item.line, item.column) for item in other.problems
     ]
     assert [item.version for item in plain.pipelines] == [item.version for item in other.pipelines]
+
+
+MANY = {
+    "steps": "steps:\n" + "".join(f"  - id: s{n}\n    usess: value\n    with: {{a: 1}}\n" for n in range(3_000)),
+    "references": "steps:\n"
+    + "".join(f"  - id: s{n}\n    uses: value\n    with: '${{{{ steps.x{n} }}}}'\n" for n in range(1_100)),
+    "expressions": "steps:\n  - uses: value\n    with: >\n      " + "${{ rn.id }} " * 2_000,
+    "variables": "vars:\n" + "".join(f"  v{n}: '${{{{ vars.v{n + 1} }}}}'\n" for n in range(2_000)),
+    "keys": "".join(f"k{n}: 1\n" for n in range(19_000)),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_thousands_of_problems_are_cut(name: str) -> None:
+    """Not one by one in ever longer time, nor each with a line of a megabyte."""
+    begun = time.perf_counter()
+    report = check_text(f"id: a\n{MANY[name]}", make_catalog())
+    assert len(report.problems) == 1001
+    assert any("these are the first 1000" in problem.message for problem in report.problems)
+    assert sum(len(problem.source_line) + len(problem.help) for problem in report.problems) < 1_000_000
+    assert not report.pipelines
+    assert time.perf_counter() - begun < 15
