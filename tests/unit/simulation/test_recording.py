@@ -16,6 +16,7 @@ from engine.simulation.masking import Masks
 from engine.simulation.recording import record_run
 from engine.simulation.starting import Start
 from engine.simulation.suite import Suite
+from engine.simulation.world import RUN_ID
 from engine.store import RunRow
 from engine.web.api.models import event_detail, run_detail
 from tests.unit.simulation.conftest import Bench, messages
@@ -68,7 +69,7 @@ class Api:
         headers = {"content-type": "application/json", "authorization": "Bearer x", "host": "h"}
         event = Event(id=EVENT, source="webhook", type="webhook", received_at=began, body=body, headers=headers)
         row = RunRow(
-            id=running.RUN_ID, pipeline="shop", version="v", status=RunStatus(final.status),
+            id=RUN_ID, pipeline="shop", version="v", status=RunStatus(final.status),
             trigger=start.trigger.id if start.trigger else "manual", labels={}, event_id=EVENT if start.event else None,
             replay_of=None, turn=1, created_at=began, scheduled_at=None, due_at=None, started_at=began,
             finished_at=began + timedelta(hours=2), waiting_for=None, message=final.message, error=final.error,
@@ -94,7 +95,7 @@ def record(bench: Bench, monkeypatch: pytest.MonkeyPatch, test: str = TEST) -> t
     api = Api(monkeypatch)
     assert messages(bench.one(test, pipeline="shop")) == []
     suite = bench.load("pipeline: shop\ntests: []")
-    return suite, record_run(api.get, api.body, str(running.RUN_ID), suite.pipelines, bench.catalog)
+    return suite, record_run(api.get, api.body, str(RUN_ID), suite.pipelines, bench.catalog)
 
 
 def test_a_recorded_test_passes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +157,7 @@ def test_without_the_pipeline_steps_keep_what_they_kept(bench: Bench, monkeypatc
     bench.pipeline(SHOP)
     api = Api(monkeypatch)
     bench.one(TEST, pipeline="shop")
-    text = record_run(api.get, api.body, str(running.RUN_ID), {}, bench.catalog)
+    text = record_run(api.get, api.body, str(RUN_ID), {}, bench.catalog)
     (case,) = load_yaml(text)[0]["tests"]
     assert case["mocks"]["fetch"][1] == {"kept": {"sum": 5}}
 

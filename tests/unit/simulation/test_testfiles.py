@@ -64,9 +64,10 @@ def test_problems(problems: Look, text: str, message: str) -> None:
     assert len(found) == 1
 
 
-@pytest.mark.parametrize(
-    "text", ["pipeline: order\ntests:", "pipeline: order\ntests: [{mocks: null, expect: null, event: null}]"]
-)
+EMPTY = ["pipeline: order\ntests:", "pipeline: order\ntests: [{mocks: null, expect: null, event: null}]"]
+
+
+@pytest.mark.parametrize("text", EMPTY)
 def test_empty_values(problems: Look, text: str) -> None:
     """A key without a value is as good as none, except an event, which is a map."""
     assert [item for item in problems(text) if "`event`" not in item and "an event" not in item] == []
