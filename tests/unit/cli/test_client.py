@@ -171,7 +171,8 @@ def test_show_and_json(server: Hookwright, capsys: pytest.CaptureFixture[str]) -
 def test_a_test_is_recorded_from_a_run(server: Hookwright, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`test record` writes a test that the pipeline passes; it does not write over another file."""
     (tmp_path / "pipelines").mkdir()
-    step = "{id: greet, uses: http.request, with: {url: 'https://x.example/${{ inputs.n }}'}, output: {b: '${{ result.status }}'}}"
+    call = "uses: http.request, with: {url: 'https://x.example/${{ inputs.n }}'}"
+    step = f"{{id: greet, {call}, output: {{b: '${{{{ result.status }}}}'}}}}"
     text = f"id: hello\ninputs: {{n: integer}}\nsteps: [{step}]\noutputs: {{m: '${{{{ steps.greet.output.b }}}}'}}\n"
     (tmp_path / "pipelines" / "hello.yaml").write_text(text)
     attempt = RUN["attempts"][0] | {"started_at": "2026-01-01T00:00:00Z", "due_at": None}
