@@ -45,7 +45,14 @@ class Marks:
     @cached_property
     def starts(self) -> list[int]:
         """Where each line begins."""
-        return [0, *(match.end() for match in BREAK.finditer(self.source))]
+        source = self.source
+        if "\r" in source or not source.isascii():
+            return [0, *(match.end() for match in BREAK.finditer(source))]
+        starts, found = [0], source.find("\n")
+        while found >= 0:
+            starts.append(found + 1)
+            found = source.find("\n", found + 1)
+        return starts
 
     def value(self, path: Path, offset: tuple[int, int] | None = None) -> Place:
         """The place of a value, or of a range within its text."""
