@@ -120,7 +120,7 @@ def _summary(problems: Sequence[Any], pipelines: int, tests: int, *, failed: boo
 
 def _missing(files: Files, pipelines: Sequence[Any], known: frozenset[str]) -> list[Any]:
     """A problem for each secret that a file names and that is not among the known ones."""
-    from engine.pipeline.check_secrets import missing_in_text, missing_secrets
+    from engine.pipeline.checking.secrets import missing_in_text, missing_secrets
 
     problems = missing_secrets(pipelines, known)
     good = {(files.root / pipeline.file).resolve() for pipeline in pipelines}

@@ -23,8 +23,8 @@ def explain(code: str | None = None, /, *, json: Json = False) -> int:
     code
         As it stands in the message, e.g. E204.
     """
-    from engine.pipeline.codes import CODES, LEVELS, Code, find_code
-    from engine.pipeline.codes import explain as make_page
+    from engine.pipeline.codes.registry import CODES, LEVELS, Code, find_code
+    from engine.pipeline.codes.registry import explain as make_page
 
     if code is None:
         if json:

@@ -30,7 +30,7 @@ def graph(
     out
         Write it to this file instead of standard output.
     """
-    from engine.pipeline.graph import make_graph
+    from engine.pipeline.graph.tree import make_graph
 
     found = _find(pipeline)
     if found is None:
@@ -40,15 +40,15 @@ def graph(
         print_json(made)
         return OK
     if format == "svg":
-        from engine.pipeline.graph_svg import render_svg
+        from engine.pipeline.graph.svg import render_svg
 
         text = render_svg(made)
     elif format == "mermaid":
-        from engine.pipeline.graph_mermaid import render_mermaid
+        from engine.pipeline.graph.mermaid import render_mermaid
 
         text = render_mermaid(made)
     else:
-        from engine.pipeline.graph_text import render_text
+        from engine.pipeline.graph.text import render_text
 
         text = render_text(made)
     if out is None:

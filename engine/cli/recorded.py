@@ -44,7 +44,7 @@ def fetch(connection: Connection | None) -> list[Any]:
 
 
 def _recorded(event: dict[str, Any]) -> Any:
-    from engine.pipeline.check_events import Recorded
+    from engine.pipeline.checking.events import Recorded
 
     texts = {name: str(event[name]) for name in ("source", "type", "path") if event.get(name)}
     return Recorded(body=event["body"], **texts)

@@ -9,12 +9,12 @@ from engine.editor.places import Place
 from engine.editor.repository import Repository
 from engine.editor.schema import Kind
 from engine.editor.scope import find_names
-from engine.pipeline.check_names import Names, step_fields
-from engine.pipeline.complete import Completion, complete, describe_at
+from engine.pipeline.checking.names import Names, step_fields
 from engine.pipeline.expression.manual import describe_filter, describe_function
 from engine.pipeline.expression.manual_filters import Entry
+from engine.pipeline.inference.complete import Completion, complete, describe_at
+from engine.pipeline.inference.types import describe
 from engine.pipeline.source import MAX_FILE
-from engine.pipeline.types import describe
 
 FILE = re.compile(r"\b(?:file|template)\(\s*['\"]([^'\"]*)$")
 LISTED = re.compile(r"\b(secrets|env|steps|inputs|vars)\.(\w*)$")

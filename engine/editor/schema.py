@@ -13,8 +13,8 @@ import msgspec
 from engine.core.catalog import Catalog
 from engine.editor.schema_grammar import STEPS, input_schema, section_schemas
 from engine.editor.schema_types import Schema, with_schema
-from engine.pipeline.grammar_steps import SECTIONS
-from engine.pipeline.grammar_tests import TEST_SECTIONS
+from engine.pipeline.grammar.steps import SECTIONS
+from engine.pipeline.grammar.tests import TEST_SECTIONS
 
 Kind = Literal["pipeline", "test", "project"]
 KINDS: tuple[Kind, ...] = ("pipeline", "test", "project")

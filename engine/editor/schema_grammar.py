@@ -7,8 +7,8 @@ import yaml
 
 from engine.core.duration import parse_duration
 from engine.editor.schema_types import DURATION, MIXED, NOT_A_DURATION, WHOLE, Schema, notes, object_schema
-from engine.pipeline.grammar import Key, Section
-from engine.pipeline.grammar_examples import example_of
+from engine.pipeline.grammar.examples import example_of
+from engine.pipeline.grammar.section import Key, Section
 
 INPUT_TYPES = ("string", "integer", "number", "boolean", "object", "any")
 NAME = "^[A-Za-z_][A-Za-z0-9_]{0,99}$"

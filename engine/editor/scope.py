@@ -9,10 +9,10 @@ import msgspec
 from engine.editor.places import Place
 from engine.editor.repository import Known, Repository
 from engine.editor.tree import parse
-from engine.pipeline.calls import called_ids
-from engine.pipeline.check_events import Recorded
-from engine.pipeline.check_names import Names
-from engine.pipeline.check_repository import Unit, read_units
+from engine.pipeline.checking.callees import called_ids
+from engine.pipeline.checking.events import Recorded
+from engine.pipeline.checking.names import Names
+from engine.pipeline.checking.repository import Unit, read_units
 from engine.pipeline.marks import Path
 from engine.pipeline.project import Project, load_project
 from engine.pipeline.source import Files, Source

@@ -21,7 +21,7 @@ from engine.editor.repository import CheckTests, Repository, find_root, make_kno
 from engine.editor.symbols import Symbol, outline
 from engine.editor.text import Text
 from engine.editor.tree import parse
-from engine.pipeline.codes import CODES, page_of
+from engine.pipeline.codes.registry import CODES, page_of
 from engine.pipeline.formatting import format_text
 from engine.pipeline.loader import YamlError
 from engine.pipeline.marks import Marks

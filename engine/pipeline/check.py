@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import Catalog
-from engine.pipeline.calls import called_ids
-from engine.pipeline.check_events import Recorded
-from engine.pipeline.check_repository import Unit, check_repository, read_units
-from engine.pipeline.check_secrets import missing_secrets
+from engine.pipeline.checking.callees import called_ids
+from engine.pipeline.checking.events import Recorded
+from engine.pipeline.checking.repository import Unit, check_repository, read_units
+from engine.pipeline.checking.secrets import missing_secrets
 from engine.pipeline.defaults import Defaults, read_entries
 from engine.pipeline.loader import YamlError, decode, load_yaml, read_file
 from engine.pipeline.marks import Marks

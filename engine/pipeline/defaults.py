@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from engine.pipeline.grammar_pipeline import DEFAULTS
+from engine.pipeline.grammar.pipeline import DEFAULTS
 from engine.pipeline.marks import Path
 from engine.pipeline.source import Source
 

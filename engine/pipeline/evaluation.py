@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from engine.pipeline.check_names import references
+from engine.pipeline.checking.names import references
 from engine.pipeline.expression import Expression, ExpressionError, Template, compile_template, parse_expression
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.expression import Filters

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from engine.pipeline.codes import CODES, Code, explain, page_of
+from engine.pipeline.codes.registry import CODES, Code, explain, page_of
 from engine.pipeline.report import Problem
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from engine.pipeline.expression.manual import FUNCTIONS, GROUPS, TESTS
 from engine.pipeline.expression.manual_filters import Entry
-from engine.pipeline.grammar import Key, Section
-from engine.pipeline.grammar_examples import example_of
-from engine.pipeline.grammar_steps import SECTIONS
+from engine.pipeline.grammar.examples import example_of
+from engine.pipeline.grammar.section import Key, Section
+from engine.pipeline.grammar.steps import SECTIONS
 
 HEAD = """# Language reference
 

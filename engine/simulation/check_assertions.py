@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from engine.pipeline.check_names import Finding, references
+from engine.pipeline.checking.names import Finding, references
 from engine.pipeline.expression import Expression
 from engine.pipeline.expression.errors import did_you_mean
 

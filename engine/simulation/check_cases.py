@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import Catalog
-from engine.pipeline.check_keys import check_keys
-from engine.pipeline.check_values import (
+from engine.pipeline.checking.keys import check_keys
+from engine.pipeline.checking.values import (
     describe,
     need_bool,
     need_duration,
@@ -23,8 +23,8 @@ from engine.pipeline.check_values import (
 from engine.pipeline.expression import ExpressionError, compile_template, parse_condition
 from engine.pipeline.expression.errors import Complaint, did_you_mean
 from engine.pipeline.expression.moments import parse_moment
-from engine.pipeline.grammar import Key, Section
-from engine.pipeline.grammar_tests import TEST_CASE, TEST_FILE, TEST_SECTIONS
+from engine.pipeline.grammar.section import Key, Section
+from engine.pipeline.grammar.tests import TEST_CASE, TEST_FILE, TEST_SECTIONS
 from engine.pipeline.loader import YamlError, load_yaml
 from engine.pipeline.marks import Path
 from engine.pipeline.source import Source

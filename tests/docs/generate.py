@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engine.cli.app import create_app
 from engine.cli.explain import said
-from engine.pipeline.codes import list_pages
+from engine.pipeline.codes.registry import list_pages
 from engine.pipeline.reference import language_reference
 from engine.plugin.host import load_catalog
 from engine.plugin.reference import step_reference

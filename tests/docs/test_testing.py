@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.pipeline.grammar_tests import TEST_SECTIONS
+from engine.pipeline.grammar.tests import TEST_SECTIONS
 from engine.plugin.host import load_catalog
 from engine.simulation.reports import format_failure
 from engine.simulation.suite import Suite, load_suite, run_suite

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from engine.cli.repository import check_places, find_files
-from engine.pipeline.check_secrets import missing_in_text
+from engine.pipeline.checking.secrets import missing_in_text
 from engine.pipeline.report import format_problem
 from tests.language.catalog import ROOT, make_catalog
 

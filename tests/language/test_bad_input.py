@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.pipeline.check import check_files, check_text
-from engine.pipeline.grammar_steps import SECTIONS
+from engine.pipeline.grammar.steps import SECTIONS
 from engine.pipeline.report import format_problem
 from tests.language.catalog import FILES, ROOT, make_catalog
 from tests.unit.pipeline.test_loader import BOMBS

@@ -16,13 +16,13 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import Catalog
-from engine.pipeline.check_config import is_free
+from engine.pipeline.checking.config import is_free
 from engine.pipeline.expression import compile_template, parse_condition
 from engine.pipeline.expression.filters import FILTERS
 from engine.pipeline.expression.functions import FUNCTIONS
 from engine.pipeline.expression.nodes import Access, Call, Field, Filter, Lambda, Name, Node, Test, children
 from engine.pipeline.expression.operators import TESTS
-from engine.pipeline.grammar_steps import SECTIONS
+from engine.pipeline.grammar.steps import SECTIONS
 from engine.pipeline.loader import load_yaml
 from engine.pipeline.marks import Path as Place
 

@@ -10,8 +10,8 @@ from litestar.response import Redirect
 from markupsafe import Markup
 
 from engine.flow.start import start_run
-from engine.pipeline.graph import make_graph
-from engine.pipeline.graph_svg import render_svg
+from engine.pipeline.graph.svg import render_svg
+from engine.pipeline.graph.tree import make_graph
 from engine.pipeline.match import InvalidInputs
 from engine.pipeline.spec import Pipeline
 from engine.runtime import Runtime

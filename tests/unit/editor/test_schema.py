@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 
 from engine.editor.schema import KINDS, encode_schema, make_schema, write_schemas
 from engine.editor.schema_types import CODE, MIXED, WHOLE
-from engine.pipeline.grammar_steps import SECTIONS
-from engine.pipeline.grammar_tests import TEST_SECTIONS
+from engine.pipeline.grammar.steps import SECTIONS
+from engine.pipeline.grammar.tests import TEST_SECTIONS
 from engine.pipeline.loader import load_yaml
 from tests.language.catalog import FILES, ROOT, make_catalog
 

@@ -8,8 +8,8 @@ import pytest
 
 from engine.cli.explain import check_example
 from engine.core.catalog import Catalog
-from engine.pipeline.code import Code
-from engine.pipeline.codes import CODES, LEVELS, explain, find_code, page_of
+from engine.pipeline.codes.code import Code
+from engine.pipeline.codes.registry import CODES, LEVELS, explain, find_code, page_of
 from engine.pipeline.expression import ExpressionError
 from engine.pipeline.report import format_problem
 from engine.plugin.host import load_catalog

@@ -2,10 +2,10 @@
 
 import pytest
 
-from engine.pipeline.check_names import Names, StepView
-from engine.pipeline.complete import complete, describe_at
-from engine.pipeline.shapes import of_value
-from engine.pipeline.types import INTEGER, STRING, list_of, object_of, word_of
+from engine.pipeline.checking.names import Names, StepView
+from engine.pipeline.inference.complete import complete, describe_at
+from engine.pipeline.inference.shapes import of_value
+from engine.pipeline.inference.types import INTEGER, STRING, list_of, object_of, word_of
 
 ORDER = object_of({"id": INTEGER, "kind": word_of("new", "old")})
 NAMES = Names(

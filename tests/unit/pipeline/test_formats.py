@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.pipeline.codes import CODES
+from engine.pipeline.codes.registry import CODES
 from engine.pipeline.formats import make_github, make_json, make_sarif
 from engine.pipeline.report import Problem, format_problem
 

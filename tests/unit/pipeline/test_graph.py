@@ -10,10 +10,10 @@ import pytest
 
 from engine.pipeline.check import check_files
 from engine.pipeline.expression import compile_template, parse_condition
-from engine.pipeline.graph import Graph, every_block, make_graph, short_duration
-from engine.pipeline.graph_mermaid import render_mermaid
-from engine.pipeline.graph_svg import STYLE, render_svg
-from engine.pipeline.graph_text import render_text
+from engine.pipeline.graph.mermaid import render_mermaid
+from engine.pipeline.graph.svg import STYLE, render_svg
+from engine.pipeline.graph.text import render_text
+from engine.pipeline.graph.tree import Graph, every_block, make_graph, short_duration
 from engine.pipeline.spec import Case, Pipeline
 from tests.language.catalog import FILES, make_catalog
 from tests.unit.pipeline.graph_samples import HOSTILE, LONG, everything, pipeline, step, trigger

@@ -5,11 +5,11 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from engine.pipeline.check_names import Names
+from engine.pipeline.checking.names import Names
 from engine.pipeline.expression import ExpressionError, parse_expression
-from engine.pipeline.infer import Inference
-from engine.pipeline.shapes import of_value, of_values
-from engine.pipeline.types import Shape, admits, describe, either, fields_of, list_of, map_of, nullable
+from engine.pipeline.inference.infer import Inference
+from engine.pipeline.inference.shapes import of_value, of_values
+from engine.pipeline.inference.types import Shape, admits, describe, either, fields_of, list_of, map_of, nullable
 
 NAMES = ("a", "b", "items", "kind")
 WORDS = ("x", "y", "bug", "a", "2026-03-01T09:00:00Z", "")

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from engine.pipeline.check import check_files, format_problem
-from engine.pipeline.grammar_examples import EXAMPLES
-from engine.pipeline.grammar_steps import SECTIONS
+from engine.pipeline.grammar.examples import EXAMPLES
+from engine.pipeline.grammar.steps import SECTIONS
 from engine.pipeline.reference import language_reference
 from engine.plugin.host import load_catalog
 

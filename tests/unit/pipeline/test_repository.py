@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.core.catalog import Catalog
-from engine.pipeline.calls import find_circle, sort_calls
 from engine.pipeline.check import Report, check_files, check_text, load_version, missing_secrets
+from engine.pipeline.checking.callees import find_circle, sort_calls
 from engine.pipeline.spec import Pipeline
 from tests.unit.pipeline.conftest import Check
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from engine.core.catalog import Catalog
 from engine.pipeline.check import check_files, check_text
-from engine.pipeline.check_events import Recorded
+from engine.pipeline.checking.events import Recorded
 from tests.unit.pipeline.conftest import RULES, Check
 
 ISSUE = {"type": "object", "properties": {"number": {"type": "integer"}, "title": {"type": "string"}}}

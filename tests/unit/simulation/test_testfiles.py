@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.pipeline.grammar_tests import TEST_SECTIONS
+from engine.pipeline.grammar.tests import TEST_SECTIONS
 from engine.simulation.testfiles import merge_case
 from tests.unit.simulation.conftest import Bench
 

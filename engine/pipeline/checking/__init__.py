@@ -1,0 +1,1 @@
+"""The checks of a pipeline, one module for each part of the language."""
