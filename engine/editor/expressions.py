@@ -9,10 +9,10 @@ from engine.editor.places import Place
 from engine.editor.repository import Repository
 from engine.editor.schema import Kind
 from engine.editor.scope import find_names
-from engine.pipeline.checking.names import Names, step_fields
 from engine.pipeline.complete import Completion, complete, describe_at
 from engine.pipeline.expression.manual import describe_filter, describe_function
 from engine.pipeline.expression.manual_filters import Entry
+from engine.pipeline.inference.names import Names, step_fields
 from engine.pipeline.inference.types import describe
 from engine.pipeline.source import MAX_FILE
 

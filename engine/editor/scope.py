@@ -11,8 +11,8 @@ from engine.editor.repository import Known, Repository
 from engine.editor.tree import parse
 from engine.pipeline.checking.callees import called_ids
 from engine.pipeline.checking.events import Recorded
-from engine.pipeline.checking.names import Names
 from engine.pipeline.checking.repository import Unit, read_units
+from engine.pipeline.inference.names import Names
 from engine.pipeline.marks import Path
 from engine.pipeline.project import Project, load_project
 from engine.pipeline.source import Files, Source

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from engine.pipeline.checking.names import Names
 from engine.pipeline.expression.errors import ExpressionError
 from engine.pipeline.expression.manual import FILTERS, FUNCTIONS, TESTS
 from engine.pipeline.expression.nodes import Compare, Field, Filter, Index, Literal, Name, Node, Test
 from engine.pipeline.expression.parser import parse
 from engine.pipeline.inference.filters import ON
 from engine.pipeline.inference.infer import Filters, Inference
+from engine.pipeline.inference.names import Names
 from engine.pipeline.inference.types import NEVER, Kind, Shape, describe, fields_of, lacks, typed
 
 CURSOR = "cursor_is_here"  # stands for what is being written

@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from engine.pipeline.checking.names import references
 from engine.pipeline.expression import Expression, ExpressionError, Template, compile_template, parse_expression
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.expression import Filters
 from engine.pipeline.expression.template import has_expression
 from engine.pipeline.expression.values import kind
+from engine.pipeline.inference.names import references
 
 LONGEST = 20_000  # characters of what is typed
 LONGEST_VALUE = 200_000  # bytes of JSON that are handed on

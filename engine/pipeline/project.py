@@ -11,10 +11,10 @@ from engine.core.catalog import Catalog
 from engine.pipeline.checking.defaults import UNKNOWN, read_connections, read_defaults, read_queues
 from engine.pipeline.checking.expressions import Desk
 from engine.pipeline.checking.keys import check_keys
-from engine.pipeline.checking.names import Names
 from engine.pipeline.checking.values import describe, need_list
 from engine.pipeline.defaults import Defaults
 from engine.pipeline.grammar.pipeline import PROJECT
+from engine.pipeline.inference.names import Names
 from engine.pipeline.loader import YamlError, load_yaml, read_file
 from engine.pipeline.marks import Marks
 from engine.pipeline.report import Problem

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from engine.pipeline.checking.names import Finding, references
 from engine.pipeline.expression import Expression
 from engine.pipeline.expression.errors import did_you_mean
+from engine.pipeline.inference.names import Finding, references
 
 ROOTS = (
     "steps", "outputs", "emitted", "response", "error", "run", "elapsed", "labels", "message", "outcome",

@@ -5,10 +5,10 @@ from typing import Any
 from engine.pipeline.checking.expressions import Desk
 from engine.pipeline.checking.keys import check_keys
 from engine.pipeline.checking.limits import read_key
-from engine.pipeline.checking.names import Names
 from engine.pipeline.checking.values import describe, need_duration, need_integer
 from engine.pipeline.grammar.pipeline import BATCH, DEBOUNCE, DEDUP
 from engine.pipeline.grammar.section import Section
+from engine.pipeline.inference.names import Names
 from engine.pipeline.marks import Path
 from engine.pipeline.spec import Batch, Debounce, Dedup
 

@@ -8,12 +8,12 @@ from engine.core.catalog import StepType
 from engine.pipeline.checking.config import ConfigCheck, is_free
 from engine.pipeline.checking.expressions import Desk, compile_value, shape_at, shape_of
 from engine.pipeline.checking.inputs import check_given
-from engine.pipeline.checking.names import Names
 from engine.pipeline.checking.values import describe, need_text
 from engine.pipeline.defaults import CALL
 from engine.pipeline.expression import Template
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.template import has_expression
+from engine.pipeline.inference.names import Names
 from engine.pipeline.inference.shapes import is_whole, of_schema, of_type
 from engine.pipeline.inference.types import Shape, typed
 from engine.pipeline.marks import Path

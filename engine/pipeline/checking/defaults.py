@@ -10,11 +10,11 @@ from engine.pipeline.checking.config import ConfigCheck, is_free
 from engine.pipeline.checking.expressions import Desk, compile_value
 from engine.pipeline.checking.keys import check_keys
 from engine.pipeline.checking.limits import read_concurrency, read_queue, read_rate_limit
-from engine.pipeline.checking.names import RUN, Names
 from engine.pipeline.checking.values import PIPELINE_ID, STEP_ID, describe, need_duration, need_id, need_map, need_text
 from engine.pipeline.defaults import CALL, Defaults, Entry, read_entries
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.grammar.pipeline import CONNECTION, DEFAULTS
+from engine.pipeline.inference.names import RUN, Names
 from engine.pipeline.inference.shapes import Shape
 from engine.pipeline.marks import Path
 from engine.pipeline.spec import Connection

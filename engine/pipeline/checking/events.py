@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import Catalog, TriggerKind, TriggerType
-from engine.pipeline.checking.names import ERROR, EVENT, RUN
+from engine.pipeline.inference.names import ERROR, EVENT, RUN
 from engine.pipeline.inference.shapes import of_payload, of_schema, of_values
 from engine.pipeline.inference.types import STRING, Shape, any_of, nullable, object_of
 

@@ -7,12 +7,12 @@ import msgspec
 
 from engine.core.catalog import Catalog
 from engine.pipeline.checking.events import Recorded
-from engine.pipeline.checking.names import EXPRESSION_LIKE, Names, guarded_steps, references
 from engine.pipeline.defaults import Defaults, merge, step_keys
 from engine.pipeline.expression import Expression, ExpressionError, Template, compile_template, parse_condition
 from engine.pipeline.expression.nodes import Literal
 from engine.pipeline.expression.parser import parse
 from engine.pipeline.inference.infer import Filters, Inference, infer
+from engine.pipeline.inference.names import EXPRESSION_LIKE, Names, guarded_steps, references
 from engine.pipeline.inference.shapes import is_whole, of_value
 from engine.pipeline.inference.types import SECRET, STRING, Shape, any_of, either, list_of, object_of
 from engine.pipeline.marks import Path

@@ -4,13 +4,13 @@ from typing import Any
 
 from engine.pipeline.checking.expressions import Desk, compile_value
 from engine.pipeline.checking.keys import check_keys
-from engine.pipeline.checking.names import Names
 from engine.pipeline.checking.values import describe, need_duration, need_integer, need_word
 from engine.pipeline.expression import Template
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.template import has_expression
 from engine.pipeline.grammar.pipeline import CONCURRENCY, RATE_LIMIT
 from engine.pipeline.grammar.section import ON_LIMIT, SCOPES, Section
+from engine.pipeline.inference.names import Names
 from engine.pipeline.inference.shapes import is_whole
 from engine.pipeline.marks import Path
 from engine.pipeline.spec import Limit

@@ -8,11 +8,11 @@ import msgspec
 from engine.pipeline.checking.expressions import Desk, compile_condition, compile_value, shape_of
 from engine.pipeline.checking.keys import check_keys
 from engine.pipeline.checking.limits import read_key
-from engine.pipeline.checking.names import Names
 from engine.pipeline.checking.values import STEP_ID, describe, need_duration, need_id, need_integer, need_word
 from engine.pipeline.expression import Template
 from engine.pipeline.grammar.section import FAIL_OR_CONTINUE
 from engine.pipeline.grammar.steps import FOR_EACH, REPEAT
+from engine.pipeline.inference.names import Names
 from engine.pipeline.inference.shapes import is_whole
 from engine.pipeline.inference.types import INTEGER, Kind, item_of, lacks, named
 from engine.pipeline.marks import Path

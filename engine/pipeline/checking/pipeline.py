@@ -10,7 +10,6 @@ from engine.pipeline.checking.expressions import Desk, compile_value, shape_of
 from engine.pipeline.checking.inputs import read_inputs
 from engine.pipeline.checking.keys import check_keys
 from engine.pipeline.checking.limits import read_concurrency, read_rate_limit
-from engine.pipeline.checking.names import Names, StepView
 from engine.pipeline.checking.respond import Course
 from engine.pipeline.checking.step_ids import Later
 from engine.pipeline.checking.steps import STEP_ROOTS, StepReader, find_ids
@@ -28,6 +27,7 @@ from engine.pipeline.checking.values import (
 from engine.pipeline.defaults import CALL
 from engine.pipeline.expression import Template
 from engine.pipeline.grammar.pipeline import PIPELINE
+from engine.pipeline.inference.names import Names, StepView
 from engine.pipeline.inference.shapes import Shape, of_schema
 from engine.pipeline.spec import DEFAULT_RUN_TIMEOUT, Input, Pipeline, Step
 from engine.pipeline.version import Ingredients, make_source, make_version

@@ -8,12 +8,12 @@ import msgspec
 
 from engine.pipeline.checking.expressions import Desk, compile_value
 from engine.pipeline.checking.keys import check_keys
-from engine.pipeline.checking.names import Names, StepView
 from engine.pipeline.checking.values import describe, need_duration, need_integer, need_map, need_word
 from engine.pipeline.expression import Template
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.template import has_expression
 from engine.pipeline.grammar.pipeline import RESPOND
+from engine.pipeline.inference.names import Names, StepView
 from engine.pipeline.inference.shapes import Shape, is_whole
 from engine.pipeline.marks import Path
 from engine.pipeline.spec import Respond

@@ -6,7 +6,6 @@ from engine.core.retry import RetryPolicy
 from engine.pipeline.checking.expressions import Desk, compile_condition
 from engine.pipeline.checking.keys import check_keys
 from engine.pipeline.checking.limits import read_key
-from engine.pipeline.checking.names import Names
 from engine.pipeline.checking.values import (
     describe,
     need_bool,
@@ -17,6 +16,7 @@ from engine.pipeline.checking.values import (
     need_text,
 )
 from engine.pipeline.grammar.steps import CACHE, RETRY
+from engine.pipeline.inference.names import Names
 from engine.pipeline.marks import Path
 from engine.pipeline.spec import Cache, Retry
 

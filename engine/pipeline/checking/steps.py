@@ -12,7 +12,6 @@ from engine.pipeline.checking.expressions import Desk, compile_condition, compil
 from engine.pipeline.checking.keys import check_keys
 from engine.pipeline.checking.limits import read_concurrency, read_key, read_queue, read_rate_limit
 from engine.pipeline.checking.loops import BEFORE, read_for_each, read_repeat
-from engine.pipeline.checking.names import Names, StepView, guarded_steps
 from engine.pipeline.checking.retry import read_cache, read_retry
 from engine.pipeline.checking.sensitive import read_sensitive
 from engine.pipeline.checking.shapes import find_shape
@@ -22,6 +21,7 @@ from engine.pipeline.checking.waits import read_wait
 from engine.pipeline.expression import compile_template
 from engine.pipeline.grammar.section import FAIL_OR_CONTINUE
 from engine.pipeline.grammar.steps import ON_ERROR, STEP
+from engine.pipeline.inference.names import Names, StepView, guarded_steps
 from engine.pipeline.inference.types import NULL, Shape, either, list_of, nullable
 from engine.pipeline.marks import Path
 from engine.pipeline.spec import Case, OnError, Position, Step

@@ -12,7 +12,6 @@ from engine.pipeline.checking.events import shape_of_event
 from engine.pipeline.checking.expressions import Desk, compile_condition, compile_value, shape_at
 from engine.pipeline.checking.inputs import check_given
 from engine.pipeline.checking.keys import check_keys
-from engine.pipeline.checking.names import EVENT, Names
 from engine.pipeline.checking.respond import Course, read_respond
 from engine.pipeline.checking.values import (
     NAME,
@@ -27,6 +26,7 @@ from engine.pipeline.defaults import merge
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.template import has_expression
 from engine.pipeline.grammar.pipeline import TRIGGER
+from engine.pipeline.inference.names import EVENT, Names
 from engine.pipeline.inference.shapes import Shape
 from engine.pipeline.inference.types import any_of, list_of
 from engine.pipeline.inputs import make_input

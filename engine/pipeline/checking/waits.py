@@ -8,11 +8,11 @@ from engine.pipeline.checking.events import shape_of_incoming
 from engine.pipeline.checking.expressions import Desk, compile_condition, compile_value
 from engine.pipeline.checking.inputs import read_inputs
 from engine.pipeline.checking.keys import check_keys
-from engine.pipeline.checking.names import EVENT, Names
 from engine.pipeline.checking.values import describe, need_duration, need_list, need_text, need_word
 from engine.pipeline.expression import Template
 from engine.pipeline.expression.template import has_expression
 from engine.pipeline.grammar.steps import APPROVAL, WAIT, WAIT_EVENT
+from engine.pipeline.inference.names import EVENT, Names
 from engine.pipeline.inference.shapes import is_whole, of_schema
 from engine.pipeline.inference.types import BOOLEAN, NULL, STRING, Shape, nullable, object_of
 from engine.pipeline.marks import Path

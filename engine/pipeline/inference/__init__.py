@@ -1,1 +1,1 @@
-"""What is known of values before anything runs."""
+"""What is known of names and values before anything runs."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-from engine.pipeline.checking.names import Finding, Names, make_reference, references, resolve
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.nodes import (
     Access,
@@ -31,6 +30,7 @@ from engine.pipeline.expression.nodes import (
     Test,
 )
 from engine.pipeline.inference import filters as infer_calls
+from engine.pipeline.inference.names import Finding, Names, make_reference, references, resolve
 from engine.pipeline.inference.shapes import of_value
 from engine.pipeline.inference.types import (
     BOOLEAN,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.pipeline.checking.names import Names, StepView
 from engine.pipeline.complete import complete, describe_at
+from engine.pipeline.inference.names import Names, StepView
 from engine.pipeline.inference.shapes import of_value
 from engine.pipeline.inference.types import INTEGER, STRING, list_of, object_of, word_of
 

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from engine.pipeline.check import check_text, format_problem
-from engine.pipeline.checking.names import ERROR, EVENT, ROOTS, RUN
-from engine.pipeline.checking.names import STEP as STEP_FIELDS
 from engine.pipeline.expression import ExpressionError, parse_expression
 from engine.pipeline.expression.filters import FILTERS
 from engine.pipeline.expression.functions import FUNCTIONS
 from engine.pipeline.expression.operators import TESTS
 from engine.pipeline.grammar.steps import SECTIONS
+from engine.pipeline.inference.names import ERROR, EVENT, ROOTS, RUN
+from engine.pipeline.inference.names import STEP as STEP_FIELDS
 from engine.plugin.host import load_catalog
 
 ROOT = Path(__file__).parents[3]

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 import pytest
 from msgspec import Meta, Struct
 
-from engine.pipeline.checking.names import Names, StepView
 from engine.pipeline.expression import parse_expression
 from engine.pipeline.expression.filters import FILTERS
 from engine.pipeline.expression.functions import FUNCTIONS
@@ -13,6 +12,7 @@ from engine.pipeline.inference.filters import FILTERS as SPECIAL
 from engine.pipeline.inference.filters import FUNCTIONS as YIELDED
 from engine.pipeline.inference.filters import YIELDS
 from engine.pipeline.inference.infer import Inference
+from engine.pipeline.inference.names import Names, StepView
 from engine.pipeline.inference.shapes import of_schema, of_type, of_value, of_values
 from engine.pipeline.inference.types import Shape, describe
 

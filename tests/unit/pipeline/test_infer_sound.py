@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from engine.pipeline.checking.names import Names
 from engine.pipeline.expression import ExpressionError, parse_expression
 from engine.pipeline.inference.infer import Inference
+from engine.pipeline.inference.names import Names
 from engine.pipeline.inference.shapes import of_value, of_values
 from engine.pipeline.inference.types import Shape, admits, describe, either, fields_of, list_of, map_of, nullable
 
