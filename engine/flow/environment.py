@@ -21,7 +21,8 @@ its environment, so that a simulation runs the very same code:
   returns a Done where it does not fit. `call.key` is the full step key, such as `enrich[3]/company`.
 * `stand_in` is asked before a called pipeline is run, once its inputs have been validated; a Done takes its place.
 * `wait` carries out a step of the shape `wait` and returns its output, or raises StepGaveUp with type `timeout` or
-  `rejected`. It is called again after a resume if it had not returned; `began` is when it began for the first time.
+  `rejected`. It is called again after a resume if it had not returned; `began` is when it began for the first time,
+  `until` when a wait for a time is over, None for other waits.
   Steps of `approval.notify`: `engine.flow.steps.run_steps(execution, frame.extended(approval=...), notify)`.
 * `slot` is entered around each attempt of a step that has `concurrency` or `rate_limit`.
 """
@@ -37,6 +38,7 @@ import structlog
 
 from engine.core.catalog import Catalog
 from engine.core.run import ErrorInfo
+from engine.flow.actions import wait_until
 from engine.flow.emit import emit_events
 from engine.flow.execute import execute
 from engine.flow.execution import Call, Done, Environment, Execution
@@ -105,10 +107,15 @@ class LiveEnvironment:
         """Called pipelines are run."""
         return None
 
-    async def wait(self, execution: Execution, frame: Frame, step: Step, key: str, began: datetime) -> Any:
-        """Not executed yet: such a pipeline cannot be deployed, see engine.flow.support."""
-        text = "`wait` is not executed by this version"
-        raise StepGaveUp(ErrorInfo(type="unsupported", message=text, step=step.id or key))
+    async def wait(
+        self, execution: Execution, frame: Frame, step: Step, key: str, began: datetime, until: datetime | None
+    ) -> Any:
+        """Wait for a time. Waits for events and approvals cannot be deployed yet, see engine.flow.support."""
+        if until is None:
+            text = "this `wait` is not executed by this version"
+            raise StepGaveUp(ErrorInfo(type="unsupported", message=text, step=step.id or key))
+        await wait_until(execution, until, f"the end of step {step.id or key}")
+        return {"timed_out": False, "event": None}
 
     def slot(self, execution: Execution, frame: Frame, step: Step) -> contextlib.AbstractAsyncContextManager[None]:
         """Limits of steps are not executed yet: such a pipeline cannot be deployed."""

@@ -21,6 +21,7 @@ from engine.flow.execute import check_output
 from engine.flow.execution import Execution
 from engine.flow.frame import Frame, OutOfTime, RunStopped, StepGaveUp, pending
 from engine.flow.sections import RunSteps, within
+from engine.flow.waits import end_of
 from engine.pipeline.expression import ExpressionError
 from engine.pipeline.spec import Step
 from engine.store import AttemptRow, StoredAttempt
@@ -89,13 +90,24 @@ async def run_switch(execution: Execution, frame: Frame, step: Step, key: str, r
 
 
 async def run_wait(execution: Execution, frame: Frame, step: Step, key: str) -> datetime:
-    """A wait, which is the environment's business."""
+    """A wait. When a wait for a time is over is decided once and kept; what else there is is the environment's."""
+    wait = step.wait
+    assert wait is not None
+
+    def decide() -> dict[str, str | None]:
+        try:
+            return {"until": as_text(end_of(wait, frame.scope, execution.environment.now()))}
+        except ExpressionError as problem:
+            raise ExpressionError(f"wait: {problem}") from None
 
     async def body(inside: Frame, decision: Any, began: datetime) -> Shaped:
         await ready(execution, inside, step, [])
-        return Shaped(_kept(inside, step, await execution.environment.wait(execution, inside, step, key, began)))
+        until = datetime.fromisoformat(decision["until"]) if decision and decision["until"] else None
+        output = await execution.environment.wait(execution, inside, step, key, began, until)
+        return Shaped(_kept(inside, step, output))
 
-    return await run_shape(execution, frame, step, key, body, limited=False)
+    volatile = wait.until is not None and wait.until.volatile
+    return await run_shape(execution, frame, step, key, body, decide=decide, volatile=volatile, limited=False)
 
 
 async def run_shape(

@@ -299,11 +299,13 @@ class SimulatedEnvironment:
             self.emitted.append({"type": type_, "body": plain, "at": event["time"], "step": self._name(call)})
             self.waits.arrive(event)
 
-    async def wait(self, execution: Execution, frame: Frame, step: Step, key: str, began: datetime) -> Any:
+    async def wait(
+        self, execution: Execution, frame: Frame, step: Step, key: str, began: datetime, until: datetime | None
+    ) -> Any:
         """Wait in virtual time."""
         await self._dead()
         self._look(execution, frame)
-        return await self.waits.wait(execution, frame, step, key, began)
+        return await self.waits.wait(execution, frame, step, key, began, until)
 
     def slot(self, execution: Execution, frame: Frame, step: Step) -> AbstractAsyncContextManager[None]:
         """Wait for a turn."""

@@ -11,9 +11,9 @@ from engine.core.run import ErrorInfo
 from engine.flow.execution import Execution
 from engine.flow.frame import Frame, StepGaveUp
 from engine.flow.steps import run_steps
-from engine.pipeline.expression import ExpressionError, Template
-from engine.pipeline.expression.errors import Complaint
-from engine.pipeline.expression.moments import iso, parse_moment
+from engine.flow.waits import seconds_of
+from engine.pipeline.expression import ExpressionError
+from engine.pipeline.expression.moments import iso
 from engine.pipeline.spec import Approval, Step, Wait, WaitEvent
 from engine.simulation.recorder import Recorder
 from engine.simulation.world import BASE_URL, Clock
@@ -81,8 +81,12 @@ class Waits:
                 waiter.found.set_exception(error)
                 return
 
-    async def wait(self, execution: Execution, frame: Frame, step: Step, key: str, since: datetime) -> Any:
+    async def wait(
+        self, execution: Execution, frame: Frame, step: Step, key: str, since: datetime, until: datetime | None
+    ) -> Any:
         """The output of the step, once it has waited. since: when the wait began, perhaps before a crash.
+
+        until: the time that it waits for; None: it waits for something else.
 
         StepGaveUp: nobody came, somebody said no, or it cannot be evaluated.
         """
@@ -91,26 +95,20 @@ class Waits:
         began = self.began.setdefault(key, (since - self.clock.start).total_seconds())
         name = self.recorder.begin(key)
         try:
-            limit = _duration(wait.timeout, frame, "timeout")
+            limit = seconds_of(wait.timeout, frame.scope, "timeout")
             deadline = None if limit is None else began + limit
             if wait.approval is not None:
                 return await self._approval(execution, frame, step, key, name, deadline)
             if wait.events:
                 return await self._event(frame, step, key, wait, deadline)
-            return await self._time(frame, key, wait, began)
+            assert until is not None
+            return await self._time(key, until)
         except ExpressionError as error:
             self.recorder.tell_wait(key, "failed", str(error))
             raise _gave_up(step, "expression", f"wait: {error}") from None
 
-    async def _time(self, frame: Frame, key: str, wait: Wait, began: float) -> Any:
-        if wait.until is not None:
-            try:
-                until = parse_moment(wait.until.render(frame.scope))
-            except Complaint as complaint:
-                raise ExpressionError(f"until: {complaint.message}") from None
-            seconds = (until - self.clock.now()).total_seconds()
-        else:
-            seconds = began + (_duration(wait.for_, frame, "for") or 0.0) - self.clock.seconds()
+    async def _time(self, key: str, until: datetime) -> Any:
+        seconds = (until - self.clock.now()).total_seconds()
         if seconds > 0:
             self.recorder.tell_wait(key, "waits", format_duration(seconds))
             await asyncio.sleep(seconds)
@@ -252,18 +250,6 @@ def _fill(approval: Approval, decision: Mapping[str, Any], recorder: Recorder, n
 def _same(one: str, other: str) -> bool:
     """Whether two keys are the same step in different iterations."""
     return one.rpartition("/")[2] == other.rpartition("/")[2]
-
-
-def _duration(template: Template | None, frame: Frame, what: str) -> float | None:
-    if template is None:
-        return None
-    value = template.render(frame.scope)
-    if isinstance(value, str):
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            raise ExpressionError(f"{what}: {error}") from None
-    raise ExpressionError(f"{what}: a duration is a text such as 30s, 5m, 1h30m")
 
 
 async def _sleep_until(clock: Clock, moment: float | None) -> None:

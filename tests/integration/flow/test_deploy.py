@@ -56,7 +56,7 @@ concurrency: {key: x}
 steps:
   - {id: one, uses: test.effect, with: second}
   - parallel:
-      a: [{wait: 1h}]
+      a: [{wait: {events: [{source: x, if: incoming.id == run.id}], timeout: 1h}}]
       b: [{uses: test.effect, rate_limit: {limit: 1, period: 1s}}]
 """
 
@@ -66,8 +66,8 @@ async def test_what_cannot_be_executed_yet_is_not_deployed(house: House) -> None
     assert await house.deploy(GOOD) == []
     problems = await house.deploy(WAITING)
     assert [(problem.code, problem.line) for problem in problems] == [("E120", 3), ("E120", 7), ("E120", 8)]
-    assert "`wait` is not executed by this version yet" in problems[1].message
-    assert problems[1].source_line.strip() == "a: [{wait: 1h}]"
+    assert "`wait` for events is not executed by this version yet" in problems[1].message
+    assert problems[1].source_line.strip().startswith("a: [{wait:")
     await house.finish()
     assert [call[1] for call in house.probe.calls] == ["first"]
     rows = await house.runtime.store.list_pipelines()
@@ -76,7 +76,7 @@ async def test_what_cannot_be_executed_yet_is_not_deployed(house: House) -> None
 
 async def test_a_caller_of_what_cannot_be_executed_is_not_deployed_either(house: House) -> None:
     """The problem stands at the call and says where the reason is."""
-    await house.deploy("id: callee\nsteps:\n  - wait: 1h\n", name="callee")
+    await house.deploy("id: callee\nsteps:\n  - wait: {approval: {prompt: Go on?}, timeout: 1h}\n", name="callee")
     problems = await house.deploy('id: test\nsteps:\n  - steps: [{uses: "pipeline:callee"}]\n')
     found = [problem for problem in problems if problem.file == "pipelines/test.yaml"]
     assert [(problem.code, problem.line) for problem in found] == [("E120", 3)]

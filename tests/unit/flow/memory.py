@@ -14,6 +14,7 @@ import structlog
 
 from engine.core.catalog import Catalog
 from engine.core.run import FINISHED, RunStatus
+from engine.flow.actions import wait_until
 from engine.flow.advance import advance_in
 from engine.flow.execute import execute
 from engine.flow.execution import Call, Done, Execution, Hold
@@ -112,8 +113,12 @@ class Memory:
     async def stand_in(self, execution: Execution, frame: Frame, call: Call, attempt: int) -> Done | None:
         return None
 
-    async def wait(self, execution: Execution, frame: Frame, step: Step, key: str, began: datetime) -> Any:
-        raise NotImplementedError
+    async def wait(
+        self, execution: Execution, frame: Frame, step: Step, key: str, began: datetime, until: datetime | None
+    ) -> Any:
+        assert until is not None
+        await wait_until(execution, until, "the time")
+        return {"timed_out": False, "event": None}
 
     def slot(self, execution: Execution, frame: Frame, step: Step) -> AbstractAsyncContextManager[None]:
         return nullcontext()

@@ -119,6 +119,15 @@ PIPELINES: dict[str, str] = {
               - {id: b, uses: test.effect, with: "${{ steps.a.output == item }}"}
         outputs: {same: "${{ steps.loop.output }}"}
     """,
+    "waits": """
+        id: t
+        steps:
+          - {id: first, uses: test.effect, with: 1}
+          - parallel:
+              a: [{id: long, wait: {until: "${{ date_add(now(), '1h') }}"}}, {id: a, uses: test.effect}]
+              b: [{id: b, uses: test.effect}, {id: short, wait: 1m}, {id: c, uses: test.effect}]
+          - {id: last, uses: test.effect}
+    """,
     "repeat": """
         id: t
         steps:
