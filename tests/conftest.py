@@ -12,9 +12,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import pytest
 
 T = TypeVar("T")
+
+# The same examples every time, however slow the machine; `--hypothesis-profile searching` looks for new ones.
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("searching", deadline=None)
+hypothesis.settings.load_profile("steady")
 
 
 class Servers:
