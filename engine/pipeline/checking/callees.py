@@ -4,17 +4,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from engine.pipeline.checking.step_ids import find_steps
 from engine.pipeline.defaults import CALL
 from engine.pipeline.marks import Path
-
-STEP_LISTS = ("steps", "compensate", "on_error")  # of a step; `on_error` may be something else
 
 
 def find_uses(data: Any) -> list[tuple[Path, str]]:
     """Every `uses` in the steps of a pipeline's data, tools of agents included: its path and what it names."""
     if not isinstance(data, dict):
         return []
-    return [found for part in ("steps", "on_error", "finally") for found in _in_list((part,), data.get(part))]
+    return [found for path, step in find_steps(data) for found in _in_step(path, step)]
 
 
 def find_calls(data: Any) -> list[tuple[Path, str]]:
@@ -68,12 +67,6 @@ def find_circle(calls: Mapping[str, Iterable[str]], caller: str, callee: str) ->
     return None
 
 
-def _in_list(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
-    for index, item in enumerate(value if isinstance(value, list) else ()):
-        if isinstance(item, dict):
-            yield from _in_step((*path, index), item)
-
-
 def _in_step(path: Path, step: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     yield from _uses(path, step)
     with_ = step.get("with")
@@ -81,19 +74,6 @@ def _in_step(path: Path, step: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     for index, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict):
             yield from _uses((*path, "with", "tools", index), tool)
-    for name in STEP_LISTS:
-        yield from _in_list((*path, name), step.get(name))
-    branches = step.get("parallel")
-    for name, steps in (branches if isinstance(branches, dict) else {}).items():
-        yield from _in_list((*path, "parallel", name), steps)
-    cases = step.get("switch")
-    for index, case in enumerate(cases if isinstance(cases, list) else ()):
-        for name in ("steps", "else"):
-            yield from _in_list((*path, "switch", index, name), case.get(name) if isinstance(case, dict) else None)
-    wait = step.get("wait")
-    approval = wait.get("approval") if isinstance(wait, dict) else None
-    if isinstance(approval, dict):
-        yield from _in_list((*path, "wait", "approval", "notify"), approval.get("notify"))
 
 
 def _uses(path: Path, item: dict[str, Any]) -> Iterator[tuple[Path, str]]:

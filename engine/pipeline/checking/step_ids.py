@@ -13,12 +13,17 @@ OUTSIDE = "on_error"  # of a loop: runs once, not for each item
 def find_ids(data: dict[str, Any]) -> dict[str, Path]:
     """Every step id of a pipeline and the path of its first step."""
     ids: dict[str, Path] = {}
-    for part in ("steps", "on_error", "finally"):
-        for path, step in _in_list((part,), data.get(part)):
-            name = step.get("id")
-            if isinstance(name, str) and STEP_ID.fullmatch(name):
-                ids.setdefault(name, path)
+    for path, step in find_steps(data):
+        name = step.get("id")
+        if isinstance(name, str) and STEP_ID.fullmatch(name):
+            ids.setdefault(name, path)
     return ids
+
+
+def find_steps(data: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every step of a pipeline's data with its path, the outer before the inner."""
+    for part in ("steps", "on_error", "finally"):
+        yield from _in_list((part,), data.get(part))
 
 
 class Later(Set[str]):
