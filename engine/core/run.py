@@ -47,5 +47,5 @@ class Decision(msgspec.Struct, frozen=True):
     pipeline: str
     trigger: str
     matched: bool
-    reason: str  # matched | event_type | condition_false | condition_error | invalid_inputs | disabled
+    reason: str  # matched | event_type | condition_false | condition_error | invalid_inputs | disabled | chain_too_long
     detail: dict[str, Any] = {}  # e.g. {"condition": "...", "values": {"event.body.x": 1}, "error": "..."}

@@ -6,6 +6,7 @@ import msgspec
 
 from engine.core.run import ErrorInfo, RunStatus
 from engine.errors import HookwrightError
+from engine.flow.announce import announce, is_awaited
 from engine.flow.deploy import load_pipeline
 from engine.flow.environment import LiveEnvironment
 from engine.flow.execution import Environment, Execution, Hold
@@ -26,30 +27,31 @@ async def advance(runtime: Runtime, run: ClaimedRun, hold: Hold) -> None:
     except HookwrightError as error:
         await fail_run(runtime, run, ErrorInfo(type="version", message=f"this version cannot be loaded: {error}"))
         return
-    await advance_in(LiveEnvironment(runtime), run, pipeline, hold)
+    if await advance_in(LiveEnvironment(runtime), run, pipeline, hold):
+        await announce(runtime, run.id)
 
 
-async def advance_in(environment: Environment, run: ClaimedRun, pipeline: Pipeline, hold: Hold) -> None:
-    """The same in any environment."""
+async def advance_in(environment: Environment, run: ClaimedRun, pipeline: Pipeline, hold: Hold) -> bool:
+    """The same in any environment. True: the run has ended, and somebody awaits that."""
     execution = Execution(environment, run, pipeline, hold)
     if run.cancel_requested:
         hold.reason = "cancel"  # what is stored is taken over, then the first new step is refused
     try:
-        await _run(execution)
+        return await _run(execution)
     except TakenOver:
-        return
+        return False
     except Parked:
         await _let_go(execution, execution.released or RunUpdate(status=RunStatus.QUEUED))
     except asyncio.CancelledError:
         if hold.reason == "cancel":
-            await _cancelled(execution)
-        elif hold.reason == "stop":
-            await _let_go(execution, RunUpdate(status=RunStatus.QUEUED))
-        else:
+            return await _cancelled(execution)
+        if hold.reason != "stop":
             raise
+        await _let_go(execution, RunUpdate(status=RunStatus.QUEUED))
+    return False
 
 
-async def _run(execution: Execution) -> None:
+async def _run(execution: Execution) -> bool:
     frame, run = execution.root, execution.run
     try:
         execution.vars = evaluate_vars(execution, frame, run.vars)
@@ -60,25 +62,28 @@ async def _run(execution: Execution) -> None:
             execution, frame, run.started_at or run.created_at, run_steps, seconds=execution.pipeline.timeout
         )
     await run_aftermath(execution, frame, verdict, run_steps)
-    await _finish(execution, verdict)
+    return await _finish(execution, verdict)
 
 
-async def _finish(execution: Execution, verdict: Verdict) -> None:
+async def _finish(execution: Execution, verdict: Verdict) -> bool:
+    """End the run; whether somebody awaits that. Nothing is awaited once the end is committed: see _cancelled."""
     outputs = None
     if verdict.outputs is not None:
         try:
             outputs = execution.encode(verdict.outputs)
         except (TypeError, ValueError) as error:
             verdict = Verdict(RunStatus.FAILED, ErrorInfo(type="expression", message=f"outputs: {error}"))
+    run, environment = execution.run, execution.environment
+    awaited = environment.is_awaited(run.pipeline, verdict.status)
     await execution.checkpoint(
         RunUpdate(
             status=verdict.status,
             outputs=outputs,
             error=msgspec.json.encode(verdict.error) if verdict.error else None,
             message=verdict.message,
+            announce=awaited,
         )
     )
-    run, environment = execution.run, execution.environment
     seconds = (environment.now() - (run.started_at or run.created_at)).total_seconds()
     facts = {
         "pipeline": run.pipeline,
@@ -91,9 +96,10 @@ async def _finish(execution: Execution, verdict: Verdict) -> None:
     }
     environment.log.info("run.finished", run_id=str(run.id), **facts)
     environment.observers.notify("run_finished", run={"id": str(run.id), **facts})
+    return awaited
 
 
-async def _cancelled(execution: Execution) -> None:
+async def _cancelled(execution: Execution) -> bool:
     """Finish as cancelled; `finally` still runs, also of the called pipelines it was in."""
     execution.hold.reason = ""
     execution.closing = True
@@ -102,15 +108,16 @@ async def _cancelled(execution: Execution) -> None:
     try:
         for frame in (*execution.open_calls, execution.root):
             await run_aftermath(execution, frame, verdict, run_steps)
-        await _finish(execution, verdict)
+        return await _finish(execution, verdict)
     except TakenOver:
-        return
+        return False
     except Parked:
         await _let_go(execution, execution.released or RunUpdate(status=RunStatus.QUEUED))
     except asyncio.CancelledError:
         if execution.hold.reason != "stop":
             raise
         await _let_go(execution, RunUpdate(status=RunStatus.QUEUED))
+    return False
 
 
 async def _let_go(execution: Execution, update: RunUpdate) -> None:
@@ -123,7 +130,10 @@ async def _let_go(execution: Execution, update: RunUpdate) -> None:
 
 async def fail_run(runtime: Runtime, run: ClaimedRun, error: ErrorInfo) -> None:
     """End a run that cannot be carried out at all."""
-    update = RunUpdate(status=RunStatus.FAILED, error=msgspec.json.encode(error))
-    await runtime.store.checkpoint(CheckpointRecord(run_id=run.id, turn=run.turn, attempts=[], run=update))
+    awaited = is_awaited(runtime, run.pipeline, RunStatus.FAILED)
+    update = RunUpdate(status=RunStatus.FAILED, error=msgspec.json.encode(error), announce=awaited)
+    won = await runtime.store.checkpoint(CheckpointRecord(run_id=run.id, turn=run.turn, attempts=[], run=update))
     runtime.queue.changed(run.id, run.pipeline, RunStatus.FAILED)
     runtime.log.error("run.refused", run_id=str(run.id), pipeline=run.pipeline, error=error.message)
+    if won and awaited:
+        await announce(runtime, run.id)

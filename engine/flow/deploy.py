@@ -66,7 +66,7 @@ async def deploy_files(runtime: Runtime) -> list[Problem]:
     deployment = _deployment(runtime, pipelines)
     problems = [*report.problems, *deployment.problems]
     await _store(runtime, deployment, pipelines, problems)
-    runtime.deployments.current = deployment
+    runtime.deployments.current, runtime.deployments.loaded = deployment, True
     runtime.deployments.problems = problems
     for problem in problems:
         runtime.log.warning("pipeline.problem", file=problem.file, line=problem.line, problem=problem.message)
@@ -84,7 +84,7 @@ async def deploy_stored(runtime: Runtime) -> None:
             raise
         except HookwrightError as error:
             runtime.log.warning("pipeline.unloadable", pipeline=row.id, error=str(error))
-    runtime.deployments.current = _deployment(runtime, pipelines)
+    runtime.deployments.current, runtime.deployments.loaded = _deployment(runtime, pipelines), True
     runtime.deployments.problems = list(runtime.deployments.current.problems)
 
 

@@ -7,26 +7,23 @@ from typing import Any
 from engine.core.event import Event
 from engine.core.ids import uuid7
 from engine.errors import Unavailable
+from engine.flow.chain import DEPTH, MAX_DEPTH, RUN, SOURCE, next_depth
 from engine.flow.execution import RECONNECT, Execution, now
 from engine.flow.record import record_event
 from engine.runtime import Runtime
-
-SOURCE = "internal"
-DEPTH = "x-hookwright-depth"  # header of internal events: how long the chain of emits behind it is
-MAX_DEPTH = 5  # a chain of pipelines that wake each other is cut here
 
 
 async def emit_events(runtime: Runtime, execution: Execution, key: str, emitted: list[tuple[str, Any]]) -> None:
     """Record what a step emitted, before its own checkpoint. Its number in the step makes it count once."""
     run = execution.run
-    depth = int(run.event.headers.get(DEPTH, "0")) + 1 if run.event is not None and run.event.source == SOURCE else 1
+    depth = next_depth(run.event)
     for index, (type_, body) in enumerate(emitted):
         event = Event(
             id=uuid7(),
             source=SOURCE,
             type=type_,
             received_at=now(),
-            headers={"content-type": "application/json", DEPTH: str(depth), "x-hookwright-run": str(run.id)},
+            headers={"content-type": "application/json", DEPTH: str(depth), RUN: str(run.id)},
             body=execution.encode(body),
             delivery_id=str(uuid.uuid5(run.id, f"{key}#{index}")),
         )

@@ -37,8 +37,9 @@ from uuid import UUID
 import structlog
 
 from engine.core.catalog import Catalog
-from engine.core.run import ErrorInfo
+from engine.core.run import ErrorInfo, RunStatus
 from engine.flow.actions import wait_until
+from engine.flow.announce import is_awaited
 from engine.flow.emit import emit_events
 from engine.flow.execute import execute
 from engine.flow.execution import Call, Done, Environment, Execution
@@ -82,6 +83,10 @@ class LiveEnvironment:
     def changed(self, run_id: UUID, pipeline: str, status: str) -> None:
         """Tell whoever watches."""
         self.runtime.queue.changed(run_id, pipeline, status)
+
+    def is_awaited(self, pipeline: str, status: RunStatus) -> bool:
+        """Whether a trigger wants to hear that a run has ended so."""
+        return is_awaited(self.runtime, pipeline, status)
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass."""

@@ -61,9 +61,14 @@ async def record_event(
     *,
     dedup_scope: str,
     scheduled_at: datetime | None = None,
+    refused: Sequence[Decision] = (),
 ) -> Ingested:
-    """Store the event with its runs and decisions in one commit, then ring. Its delivery id counts once per scope."""
+    """Store the event with its runs and decisions in one commit, then ring. Its delivery id counts once per scope.
+
+    refused: decisions about triggers that are not even asked.
+    """
     runs, decisions = build_runs(runtime, bindings, event, scheduled_at=scheduled_at)
+    decisions += refused
     dedup = Dedup(dedup_scope, event.delivery_id, DEDUP_WINDOW) if event.delivery_id else None
     ingested = await runtime.store.ingest(IngestRecord(event=event, dedup=dedup, runs=runs, decisions=decisions))
     if not ingested.duplicate:

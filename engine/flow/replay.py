@@ -8,7 +8,7 @@ from engine.core.catalog import TriggerKind
 from engine.core.event import Event
 from engine.core.run import Decision
 from engine.errors import NotFound
-from engine.flow.emit import SOURCE
+from engine.flow.chain import ENDED, SOURCE
 from engine.flow.record import build_runs, ring
 from engine.pipeline.deployment import Binding
 from engine.runtime import Runtime
@@ -46,6 +46,8 @@ def _listeners(runtime: Runtime, event: Event) -> list[Binding]:
     deployment = runtime.deployments.current
     if event.source == SOURCE:
         return list(deployment.events)
+    if event.source == ENDED:
+        return list(deployment.finished)
     if event.source == TriggerKind.SCHEDULE:
         trigger = (event.delivery_id or "").partition("@")[0]
         return [binding for binding in deployment.schedules if binding.trigger.id == trigger]

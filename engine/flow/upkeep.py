@@ -4,6 +4,7 @@ from uuid import UUID
 
 from engine.errors import Unavailable
 from engine.flow import schedule
+from engine.flow.announce import announce_owed
 from engine.flow.deploy import deploy_stored
 from engine.flow.execution import now
 from engine.runtime import Runtime
@@ -11,6 +12,7 @@ from engine.runtime import Runtime
 DEAD_AFTER = 6.0  # seconds without a heartbeat; with PERIOD and a claim that stays below the promised 10
 IDLE = 2.0  # seconds a queued run may wait unclaimed while Redis has nothing queued: its ring was lost
 BUSY = 7.0  # the same while there is a backlog: its ring may be in there, or may be lost
+LEFT_OUT = 2.0  # seconds after which an ended run that is not announced was left out by whoever ended it
 MOST = 1000  # runs rung in one go
 PERIOD = 1.0  # seconds between two rounds
 
@@ -45,6 +47,7 @@ class Upkeep:
         await self._ring(rescued)
         await schedule.fire_due(self._runtime)
         await self._ring(await store.due_unrung(await self._patience(), MOST))
+        await announce_owed(self._runtime, LEFT_OUT)
         if self._rounds % 60 == 1:
             await store.prune_dedup()
             await store.prune_kv()

@@ -11,6 +11,7 @@ from engine.pipeline.inputs import make_validator
 from engine.pipeline.report import Problem
 from engine.pipeline.spec import Pipeline, Trigger, Validator
 
+RUN_FINISHED = "run.finished"  # the trigger type and the type of its events
 OWN = frozenset({"path", "events", "max_body"})  # what triggers on one path may have for themselves
 
 
@@ -41,6 +42,7 @@ class Deployment(msgspec.Struct):
     paths: dict[str, Endpoint] = {}  # those without parameters, by path
     schedules: tuple[Binding, ...] = ()
     events: tuple[Binding, ...] = ()
+    finished: tuple[Binding, ...] = ()  # those of the type run.finished
     problems: list[Problem] = []
 
     def find(self, path: str) -> tuple[Endpoint, dict[str, str]] | None:
@@ -85,7 +87,10 @@ def deploy(
         schedules=tuple(
             found for found in bindings if found.type.kind == TriggerKind.SCHEDULE and found.pipeline.enabled
         ),
-        events=tuple(found for found in bindings if found.type.kind == TriggerKind.EVENT),
+        events=tuple(
+            found for found in bindings if found.type.kind == TriggerKind.EVENT and found.type.name != RUN_FINISHED
+        ),
+        finished=tuple(found for found in bindings if found.type.name == RUN_FINISHED and found.pipeline.enabled),
         problems=problems,
     )
 

@@ -7,12 +7,11 @@ from typing import Any
 from engine.core.catalog import TriggerKind
 from engine.core.run import Decision
 from engine.errors import BadRequest
-from engine.pipeline.deployment import Binding
+from engine.pipeline.deployment import RUN_FINISHED, Binding
 from engine.pipeline.expression import ExpressionError
 from engine.pipeline.spec import Pipeline
 
 MAX_PROBLEMS = 20
-RUN_FINISHED = "run.finished"  # the trigger type and the type of its events
 
 
 class InvalidInputs(BadRequest):
@@ -89,9 +88,13 @@ def _has_finished(config: Any, scope: Mapping[str, Any]) -> bool:
     """Whether the run of a `run.finished` event is one of those that the trigger names."""
     body = scope["event"].get("body")
     run = body.get("run") if isinstance(body, Mapping) else None
-    if not isinstance(run, Mapping) or run.get("outcome") not in config.outcomes:
+    return isinstance(run, Mapping) and awaits(config, str(run.get("pipeline", "")), str(run.get("outcome", "")))
+
+
+def awaits(config: Any, pipeline: str, outcome: str) -> bool:
+    """Whether a trigger of the type run.finished names this pipeline and this outcome."""
+    if outcome not in config.outcomes:
         return False
-    pipeline = str(run.get("pipeline", ""))
     excluded = [name[1:] for name in config.pipelines if name.startswith("!")]
     included = [name for name in config.pipelines if not name.startswith("!")] or ["*"]
     return any(fnmatchcase(pipeline, name) for name in included) and not any(

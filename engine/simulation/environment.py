@@ -13,7 +13,7 @@ import structlog
 
 from engine.core.catalog import Catalog, Effect
 from engine.core.outcome import Failed
-from engine.core.run import AttemptStatus, ErrorInfo
+from engine.core.run import AttemptStatus, ErrorInfo, RunStatus
 from engine.flow.execute import check_output, execute, read_config
 from engine.flow.execution import Call, Done, Execution
 from engine.flow.frame import Frame
@@ -122,6 +122,10 @@ class SimulatedEnvironment:
 
     def changed(self, run_id: UUID, pipeline: str, status: str) -> None:
         """Nobody watches."""
+
+    def is_awaited(self, pipeline: str, status: RunStatus) -> bool:
+        """A test is about one run."""
+        return False
 
     def _see(self, record: CheckpointRecord) -> None:
         for row in record.attempts:

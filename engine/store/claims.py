@@ -92,6 +92,10 @@ with held as (
     select date_trunc('hour', now(), 'UTC'), status, $24, count(*) from changed
     where status in ('succeeded', 'failed', 'cancelled') group by status order by status
     on conflict (hour, status, slot) do update set runs = tally.runs + excluded.runs
+), owed as (
+    insert into announcement (run_id, owed_at)
+    select id, now() from changed where id = any($25::uuid[]) and status in ('succeeded', 'failed', 'cancelled')
+    on conflict (run_id) do nothing
 ), mine as (
     select id from held union all select id from changed union all
     select run.id from run join unnest($3::uuid[], $4::integer[], $5::text[]) as u (id, turn, status)
@@ -166,6 +170,9 @@ with asked as (
     insert into tally (hour, status, slot, runs)
     select date_trunc('hour', now(), 'UTC'), status, $2, 1 from asked where status = 'cancelled'
     on conflict (hour, status, slot) do update set runs = tally.runs + excluded.runs
+), owed as (
+    insert into announcement (run_id, owed_at) select $1, now() from asked where status = 'cancelled' and $3
+    on conflict (run_id) do nothing
 )
 select status from asked
 """
@@ -243,8 +250,9 @@ class Claims:
             for run_id, turn in merged.items()
             for a in turn.attempts.values()
         ]  # fmt: skip
+        announced = [run_id for run_id, turn in merged.items() if turn.update is not None and turn.update.announce]
         columns = [*_turned(held, 2), *_turned(changed, 9), *_turned(attempts, 12)]
-        won = {row["id"] for row in await self._checkpointing.fetch(CHECKPOINT, *columns, self._slot)}
+        won = {row["id"] for row in await self._checkpointing.fetch(CHECKPOINT, *columns, self._slot, announced)}
         return [record.run_id in won for record in records]
 
     async def register_worker(self, kind: str, host: str, pid: int) -> UUID:
@@ -273,12 +281,12 @@ class Claims:
         """Runs that are due, held by nobody, and have not been rung for so many seconds; they count as rung now."""
         return [row["id"] for row in await self._leasing.fetch(DUE_UNRUNG, older_than, limit, now)]
 
-    async def request_cancel(self, run_id: UUID) -> str | None:
+    async def request_cancel(self, run_id: UUID, *, announce: bool = False) -> str | None:
         """`cancelled`: it had not begun. `running`: its holder will be told. `queued`: whoever claims it will end it.
 
-        `finished`: too late. None: no such run.
+        `finished`: too late. None: no such run. announce: if it ends with this, it is owed an event.
         """
-        rows = await self._leasing.fetch(REQUEST_CANCEL, run_id, self._slot)
+        rows = await self._leasing.fetch(REQUEST_CANCEL, run_id, self._slot, announce)
         if rows:
             return str(rows[0]["status"])
         return "finished" if await self._leasing.fetch(EXISTS, run_id) else None

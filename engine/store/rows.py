@@ -90,6 +90,7 @@ class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """A change of a run. None keeps what is stored; a status other than running releases the worker.
 
     `due_at` counts for queued and waiting only. None there: queued is due at once, waiting has no time.
+    `announce` counts for an end: it is owed an event, see engine.store.announcements.
     """
 
     status: RunStatus
@@ -99,6 +100,7 @@ class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime | None = None
     waiting_for: str | None = None
     message: str | None = None
+    announce: bool = False
 
 
 class CheckpointRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from engine.store.announcements import Announcements
 from engine.store.claims import Claims
 from engine.store.database import Database
 from engine.store.documents import Documents
@@ -26,7 +27,7 @@ select count(*) as gone from gone
 """
 
 
-class Store(Ingest, Claims, Runs, Events, Pipelines, Keys):
+class Store(Ingest, Claims, Announcements, Runs, Events, Pipelines, Keys):
     """PostgreSQL as the rest of the engine sees it.
 
     Every method raises Unavailable while PostgreSQL is away and works again by itself when it is back.

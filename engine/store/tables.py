@@ -102,6 +102,13 @@ class Tally(Table, tablename="tally", db=DB):
     runs = Integer(null=False, default=0)
 
 
+class Announcement(Table, tablename="announcement", db=DB):
+    """An ended run whose `run.finished` event is not recorded yet. Empty but for moments."""
+
+    run_id = UUID(primary_key=True, default=None)
+    owed_at = Timestamptz(null=False, default=None)
+
+
 class PipelineVersion(Table, tablename="pipeline_version", db=DB):
     """The source of every version that ever had a run."""
 

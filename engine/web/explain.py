@@ -23,6 +23,10 @@ def explain_decision(pipeline: str, trigger: str, matched: bool, reason: str, de
         return f"{who} matched, but its inputs were refused: {_problems(detail)}."
     if reason == "disabled":
         return f"{who} was not tried: the pipeline is disabled (`enabled: false`)."
+    if reason == "chain_too_long":
+        return (
+            f"{who} was not tried: a chain of pipelines that wake each other is cut after {detail.get('limit')} events."
+        )
     return f"{who} did not match: {reason.replace('_', ' ')}{_values(detail)}."
 
 

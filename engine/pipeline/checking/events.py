@@ -8,12 +8,21 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import Catalog, TriggerKind, TriggerType
-from engine.pipeline.inference.names import ERROR, EVENT, RUN
+from engine.pipeline.inference.names import ERROR, EVENT, OUTCOMES, RUN
 from engine.pipeline.inference.shapes import of_payload, of_schema, of_values
-from engine.pipeline.inference.types import STRING, Shape, any_of, nullable, object_of
+from engine.pipeline.inference.types import STRING, Shape, any_of, nullable, object_of, word_of
 
 PARAMETER = re.compile(r"\{([A-Za-z_]\w*)\}")
-RUN_FINISHED = object_of({"run": object_of(RUN), "error": nullable(object_of(ERROR)), "outputs": None})
+FINISHED_RUN = {
+    **{name: shape for name, shape in RUN.items() if name not in ("parent", "compensated")},
+    "outcome": word_of(*OUTCOMES),
+    "event_id": nullable(STRING),
+    "message": nullable(STRING),
+    "created_at": STRING,
+    "started_at": nullable(STRING),  # null: it was cancelled before it began
+    "finished_at": STRING,
+}
+RUN_FINISHED = object_of({"run": object_of(FINISHED_RUN), "error": nullable(object_of(ERROR)), "outputs": None})
 
 
 class Recorded(msgspec.Struct, frozen=True):

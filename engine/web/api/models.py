@@ -96,7 +96,10 @@ class Decision(Struct, frozen=True, kw_only=True):
     matched: bool
     reason: Annotated[
         str,
-        Meta(description="matched, event_type, condition_false, condition_error, invalid_inputs or disabled."),
+        Meta(
+            description="matched, event_type, condition_false, condition_error, invalid_inputs, disabled or "
+            "chain_too_long."
+        ),
     ]
     detail: Annotated[Json, Meta(description="The condition, the values it saw, the error.")]
     sentence: Annotated[str, Meta(description="The same for people.")]

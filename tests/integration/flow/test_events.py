@@ -9,7 +9,7 @@ from engine.core.event import Event
 from engine.core.ids import uuid7
 from engine.errors import NotFound
 from engine.flow import schedule
-from engine.flow.emit import MAX_DEPTH
+from engine.flow.chain import MAX_DEPTH
 from engine.flow.record import record_event
 from engine.flow.replay import replay_event
 from engine.store import EventFilter, RunFilter

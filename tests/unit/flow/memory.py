@@ -92,6 +92,9 @@ class Memory:
     def changed(self, run_id: UUID, pipeline: str, status: str) -> None:
         pass
 
+    def is_awaited(self, pipeline: str, status: RunStatus) -> bool:
+        return False
+
     async def sleep(self, seconds: float) -> None:
         self.ahead += timedelta(seconds=seconds)
 

@@ -181,7 +181,7 @@ def test_runs_that_have_ended(settings: str, run: dict[str, str] | None, matched
     report = check_text(
         f"id: p\ntriggers: [{{uses: run.finished, with: {settings}}}]\nsteps: [{{uses: value}}]", catalog
     )
-    (binding,) = deploy(report.pipelines, catalog, secrets={}.get, env={}).events
+    (binding,) = deploy(report.pipelines, catalog, secrets={}.get, env={}).finished
     decision, _ = match(binding, "run.finished", {"event": {"body": {"run": run}}, "env": {}})
     assert decision.matched is matched
     assert not match(binding, "order.paid", {"event": {"body": {"run": run}}, "env": {}})[0].matched

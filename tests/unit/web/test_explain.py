@@ -23,6 +23,11 @@ from engine.web.explain import LONGEST, explain_decision, show
             "matched, but its inputs were refused: `n` must be an integer.",
         ),
         ("disabled", {}, "was not tried: the pipeline is disabled (`enabled: false`)."),
+        (
+            "chain_too_long",
+            {"depth": 6, "limit": 5},
+            "was not tried: a chain of pipelines that wake each other is cut after 5 events.",
+        ),
         ("something_new", {"values": "odd"}, "did not match: something new."),
     ],
 )  # fmt: skip
