@@ -47,5 +47,7 @@ class Decision(msgspec.Struct, frozen=True):
     pipeline: str
     trigger: str
     matched: bool
-    reason: str  # matched | event_type | condition_false | condition_error | invalid_inputs | disabled | chain_too_long
+    # matched | event_type | condition_false | condition_error | invalid_inputs | disabled | duplicate | dedup_error |
+    # chain_too_long
+    reason: str
     detail: dict[str, Any] = {}  # e.g. {"condition": "...", "values": {"event.body.x": 1}, "error": "..."}

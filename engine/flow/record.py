@@ -13,12 +13,13 @@ from engine.core.run import Decision
 from engine.flow.frame import Scope
 from engine.pipeline.deployment import Binding
 from engine.pipeline.expression import ExpressionError
-from engine.pipeline.match import match
-from engine.pipeline.spec import Pipeline
+from engine.pipeline.match import match, render_dedup_key
+from engine.pipeline.spec import Pipeline, Trigger
 from engine.runtime import Runtime
-from engine.store import Dedup, Ingested, IngestRecord, NewRun
+from engine.store import Dedup, Ingested, IngestRecord, NewRun, RunKey
 
 DEDUP_WINDOW = 7 * 86400.0  # seconds a delivery id is remembered; GitHub lets people redeliver for three days
+MOST_SHOWN = 200  # characters of a dedup key that decisions show
 
 
 def build_runs(
@@ -34,8 +35,11 @@ def build_runs(
     runs, decisions = [], []
     for binding in bindings:
         decision, inputs = match(binding, event.type, scope)
+        key = None
+        if inputs is not None and replay_of is None and binding.trigger.dedup is not None:
+            decision, key = _with_key(binding.trigger, decision, event, scope)
         decisions.append(decision)
-        if inputs is None:
+        if inputs is None or not decision.matched:
             continue
         pipeline = binding.pipeline
         runs.append(
@@ -49,9 +53,26 @@ def build_runs(
                 inputs=msgspec.json.encode(inputs),
                 replay_of=replay_of,
                 scheduled_at=scheduled_at,
+                key=key,
             )
         )
     return runs, decisions
+
+
+def _with_key(trigger: Trigger, decision: Decision, event: Event, scope: Scope) -> tuple[Decision, RunKey | None]:
+    """The decision about an event that matched, and the key of its run if the trigger has a `dedup` of its own."""
+    rule = trigger.dedup
+    assert rule is not None
+    try:
+        text = render_dedup_key(trigger, scope)
+    except ExpressionError as error:
+        detail = {"error": str(error)}
+        return msgspec.structs.replace(decision, matched=False, reason="dedup_error", detail=detail), None
+    if text is None:
+        return decision, None
+    shown = text.replace("\0", "\ufffd")
+    shown = shown if len(shown) <= MOST_SHOWN else shown[: MOST_SHOWN - 1] + "…"
+    return msgspec.structs.replace(decision, detail={"key": shown}), RunKey(text, event.received_at, rule.window)
 
 
 async def record_event(
@@ -69,13 +90,27 @@ async def record_event(
     """
     runs, decisions = build_runs(runtime, bindings, event, scheduled_at=scheduled_at)
     decisions += refused
-    dedup = Dedup(dedup_scope, event.delivery_id, DEDUP_WINDOW) if event.delivery_id else None
+    dedup = Dedup(dedup_scope, event.delivery_id, _window(bindings)) if event.delivery_id else None
     ingested = await runtime.store.ingest(IngestRecord(event=event, dedup=dedup, runs=runs, decisions=decisions))
     if not ingested.duplicate:
         ring(runtime, ingested.runs)
-        facts = {"id": str(event.id), "source": event.source, "type": event.type, "runs": len(runs)}
+        facts = {"id": str(event.id), "source": event.source, "type": event.type, "runs": len(ingested.runs)}
         runtime.observers.notify("event_received", event=facts)
     return ingested
+
+
+def _window(bindings: Sequence[Binding]) -> float:
+    """How long the sender's delivery id is remembered: as the triggers say, the longest where they differ.
+
+    Those of our own events are what makes them count once after a crash: no trigger shortens that.
+    """
+    windows = [
+        rule.window
+        if (rule := binding.trigger.dedup) is not None and rule.key is None and binding.type.webhook is not None
+        else DEDUP_WINDOW
+        for binding in bindings
+    ]
+    return max(windows, default=DEDUP_WINDOW)
 
 
 def ring(runtime: Runtime, runs: Sequence[tuple[UUID, str]]) -> None:

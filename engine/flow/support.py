@@ -50,8 +50,6 @@ def _of_trigger(trigger: Trigger) -> Iterator[str]:
     for name in ("debounce", "batch"):
         if getattr(trigger, name) is not None:
             yield f"`{name}`"
-    if trigger.dedup is not None:
-        yield "a `dedup` of one's own"
     if trigger.respond is not None and trigger.respond != Respond():
         yield "`respond`"
 

@@ -50,6 +50,7 @@ class Upkeep:
         await announce_owed(self._runtime, LEFT_OUT)
         if self._rounds % 60 == 1:
             await store.prune_dedup()
+            await store.prune_run_keys()
             await store.prune_kv()
 
     async def _patience(self) -> float:

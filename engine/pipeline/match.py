@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+import msgspec
+
 from engine.core.catalog import TriggerKind
 from engine.core.run import Decision
 from engine.errors import BadRequest
 from engine.pipeline.deployment import RUN_FINISHED, Binding
 from engine.pipeline.expression import ExpressionError
-from engine.pipeline.spec import Pipeline
+from engine.pipeline.spec import Pipeline, Trigger
 
 MAX_PROBLEMS = 20
 
@@ -50,6 +52,14 @@ def match(binding: Binding, event_type: str, scope: Mapping[str, Any]) -> tuple[
     except InvalidInputs as error:
         return no("invalid_inputs", error=str(error), problems=error.problems)
     return Decision(pipeline.id, trigger.id, matched=True, reason="matched"), complete
+
+
+def render_dedup_key(trigger: Trigger, scope: Mapping[str, Any]) -> str | None:
+    """The key of the trigger's own `dedup`; None without one. ExpressionError if it has no value."""
+    if trigger.dedup is None or trigger.dedup.key is None:
+        return None
+    value = trigger.dedup.key.render(scope)
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def validate_inputs(pipeline: Pipeline, values: Mapping[str, Any]) -> dict[str, Any]:

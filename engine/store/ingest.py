@@ -12,7 +12,7 @@ from engine.core.event import Event
 from engine.core.ids import uuid7
 from engine.errors import HookwrightError, Unavailable
 from engine.store.connection import Held
-from engine.store.rows import Dedup, Ingested, IngestRecord
+from engine.store.rows import Dedup, Ingested, IngestRecord, NewRun, RunKey
 from engine.store.writer import GroupWriter
 
 MOST_TEXT = 500  # characters of a source, type or path: they are indexed, and an index row has a limit
@@ -20,14 +20,14 @@ MOST_KEY = 200  # characters; longer idempotency keys are stored as a hash
 
 # Winners of a dedup key write their event, runs and decisions, losers write nothing: `guard` is the event that must
 # win. Rows are inserted in the order of their keys, so that two processes with the same keys cannot block each other.
-STATEMENT = """
+TEMPLATE = """
 with fresh as (
     insert into dedup (id, event_id, expires_at)
     select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as d (id, event_id, expires_at) order by d.id
     on conflict (id) do update set event_id = excluded.event_id, expires_at = excluded.expires_at
         where dedup.expires_at <= now()
     returning event_id
-), new_event as (
+), {claimed}new_event as (
     insert into event (id, source, type, received_at, method, path, query, headers, path_params, body, delivery_id,
         replay_of)
     select e.id, e.source, e.type, e.received_at, e.method, e.path, e.query, e.headers, e.path_params, e.body,
@@ -47,19 +47,50 @@ with fresh as (
         $24::text[], $25::uuid[], $26::timestamptz[], $27::timestamptz[], $28::uuid[])
         as r (id, pipeline, version, event_id, trigger, labels, inputs, idempotency_key, replay_of, scheduled_at,
             due_at, guard)
-    where r.guard is null or r.guard in (select event_id from fresh)
+    where (r.guard is null or r.guard in (select event_id from fresh)){won}
     order by r.pipeline, r.idempotency_key, r.id
     on conflict (pipeline, idempotency_key) where idempotency_key is not null do nothing
     returning id
 ), new_decision as (
     insert into decision (id, event_id, pipeline, trigger, matched, reason, detail)
-    select d.id, d.event_id, d.pipeline, d.trigger, d.matched, d.reason, d.detail
+    select d.id, d.event_id, d.pipeline, d.trigger, {verdict}
     from unnest($29::uuid[], $30::uuid[], $31::text[], $32::text[], $33::boolean[], $34::text[], $35::json[],
-        $36::uuid[]) as d (id, event_id, pipeline, trigger, matched, reason, detail, guard)
+        $36::uuid[], $37::uuid[]) as d (id, event_id, pipeline, trigger, matched, reason, detail, guard, run_id){keys}
     where d.guard is null or d.guard in (select event_id from fresh)
 )
 select array(select event_id from fresh) as events, array(select id from new_run) as runs
 """
+
+STATEMENT = TEMPLATE.format(claimed="", won="", verdict="d.matched, d.reason, d.detail", keys="")
+
+# The same where a run has a key. Whoever comes second waits for the first one's commit and sees its run: so the key is
+# written in any case, and returned as it stands then. `at` decides whether it is free again, not the server's clock.
+KEYED_STATEMENT = TEMPLATE.format(
+    claimed="""claimed as (
+    insert into run_key (id, run_id, claimed_at, expires_at)
+    select distinct on (k.id) k.id, k.run_id, k.at, k.expires_at
+    from unnest($38::uuid[], $39::uuid[], $40::timestamptz[], $41::timestamptz[], $42::uuid[]) with ordinality
+        as k (id, run_id, at, expires_at, guard, number)
+    where k.guard is null or k.guard in (select event_id from fresh)
+    order by k.id, k.number
+    on conflict (id) do update set
+        run_id = case when run_key.expires_at <= excluded.claimed_at then excluded.run_id else run_key.run_id end,
+        claimed_at = case when run_key.expires_at <= excluded.claimed_at then excluded.claimed_at
+            else run_key.claimed_at end,
+        expires_at = case when run_key.expires_at <= excluded.claimed_at then excluded.expires_at
+            else run_key.expires_at end
+    returning id, run_id
+), """,
+    won=" and (r.id <> all ($39::uuid[]) or r.id in (select run_id from claimed))",
+    verdict="""
+        case when c.run_id <> d.run_id then false else d.matched end,
+        case when c.run_id <> d.run_id then 'duplicate' else d.reason end,
+        case when c.run_id <> d.run_id then (d.detail::jsonb || jsonb_build_object('run', c.run_id))::json
+            else d.detail end""",
+    keys="""
+        left join unnest($38::uuid[], $39::uuid[]) as k (id, run_id) on k.run_id = d.run_id
+        left join claimed as c on c.id = k.id""",
+)
 
 FIRST_EVENTS = "select id, event_id from dedup where id = any($1::uuid[])"
 RUNS_OF_EVENTS = """
@@ -89,16 +120,20 @@ class Ingest:
         return await self.ingest_writer.submit(record)
 
     async def _commit_records(self, records: Sequence[IngestRecord]) -> list[Ingested | HookwrightError]:
-        row = (await self._ingesting.fetch(STATEMENT, *_columns(records)))[0]
+        keyed = any(run.key is not None for record in records for run in record.runs)
+        columns = _columns(records)
+        statement, columns = (KEYED_STATEMENT, columns) if keyed else (STATEMENT, columns[:37])
+        row = (await self._ingesting.fetch(statement, *columns))[0]
         events, runs = set(row["events"]), set(row["runs"])
         answers: list[Ingested | HookwrightError | None] = []
         for record in records:
             event_id = record.event.id if record.event is not None else None
             lost = record.dedup is not None and event_id not in events
-            if lost or not all(run.id in runs for run in record.runs):
+            if lost or not all(run.id in runs or run.key is not None for run in record.runs):
                 answers.append(None)
             else:
-                answers.append(Ingested(event_id, sorted((run.id, run.pipeline) for run in record.runs)))
+                written = sorted((run.id, run.pipeline) for run in record.runs if run.id in runs)
+                answers.append(Ingested(event_id, written))
         if all(answers):
             return answers  # type: ignore[return-value]
         first = await self._first([record for record, answer in zip(records, answers, strict=True) if not answer])
@@ -149,6 +184,8 @@ def _repeated(record: IngestRecord, events: set[UUID], written: set[UUID], first
         run_id = run.id
         if run_id in written:
             duplicate = False
+        elif run.key is not None:
+            continue
         else:
             found = first.keyed.get((clean(run.pipeline), clean_key(run.idempotency_key)))
             if found is None:
@@ -201,6 +238,7 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
     events: list[tuple[Any, ...]] = []
     runs: list[tuple[Any, ...]] = []
     decisions: list[tuple[Any, ...]] = []
+    keys: list[tuple[Any, ...]] = []
     met: set[UUID] = set()
     for record in records:
         event = record.event
@@ -214,7 +252,11 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
             dedups.append((key_id, event_id, now + timedelta(seconds=record.dedup.seconds)))
         if event is not None:
             events.append(_event_row(event, guard))
+        keyed: dict[tuple[str, str | None], UUID] = {}
         for run in record.runs:
+            if run.key is not None:
+                keyed[run.pipeline, run.trigger] = run.id
+                keys.append(_key_row(run, run.key, guard))
             key = clean_key(run.idempotency_key) if run.idempotency_key is not None else None
             runs.append((
                 run.id, clean(run.pipeline), run.version, run.event_id, run.trigger, encode_labels(run.labels),
@@ -225,8 +267,17 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
             decisions.append((
                 UUID(int=first + number), event_id, decision.pipeline, decision.trigger, decision.matched,
                 decision.reason, msgspec.json.encode(decision.detail), guard,
+                keyed.get((decision.pipeline, decision.trigger)),
             ))  # fmt: skip
-    return [*_turned(dedups, 3), *_turned(events, 13), *_turned(runs, 12), *_turned(decisions, 8)]
+    return [
+        *_turned(dedups, 3), *_turned(events, 13), *_turned(runs, 12), *_turned(decisions, 9), *_turned(keys, 5),
+    ]  # fmt: skip
+
+
+def _key_row(run: NewRun, key: RunKey, guard: UUID | None) -> tuple[Any, ...]:
+    scope = f"{len(run.pipeline)}:{run.pipeline}/{run.trigger}"
+    key_id = dedup_id(Dedup(scope, key.text, key.seconds))
+    return key_id, run.id, key.at, key.at + timedelta(seconds=key.seconds), guard
 
 
 def _event_row(event: Event, guard: UUID | None) -> tuple[Any, ...]:

@@ -18,8 +18,16 @@ class InvalidData(HookwrightError, ValueError):
 # Ingest
 
 
+class RunKey(NamedTuple):
+    """At most one run of a trigger has this key for so many seconds from the time on."""
+
+    text: str
+    at: datetime
+    seconds: float
+
+
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run to create. `due_at` None: due at once."""
+    """A run to create. `due_at` None: due at once. `key`: only if no earlier run of its trigger has it."""
 
     id: UUID
     pipeline: str
@@ -32,6 +40,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     replay_of: UUID | None = None
     scheduled_at: datetime | None = None
     due_at: datetime | None = None
+    key: RunKey | None = None
 
 
 class Dedup(NamedTuple):
@@ -43,7 +52,10 @@ class Dedup(NamedTuple):
 
 
 class IngestRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What one accepted delivery, call or tick of a schedule leaves behind. `dedup` needs an event."""
+    """What one accepted delivery, call or tick of a schedule leaves behind. `dedup` needs an event.
+
+    The decision that goes with a run whose key is taken is stored as `duplicate`, with the run that has it.
+    """
 
     event: Event | None = None
     dedup: Dedup | None = None
@@ -56,7 +68,10 @@ class IngestRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ingested(msgspec.Struct, frozen=True):
-    """What is in the tables now. A duplicate wrote nothing: these are the first one's event and runs."""
+    """What is in the tables now. A duplicate wrote nothing: these are the first one's event and runs.
+
+    A run whose key is taken was not written and is not among them.
+    """
 
     event_id: UUID | None
     runs: list[tuple[UUID, str]]  # run id, pipeline; sorted

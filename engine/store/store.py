@@ -1,6 +1,7 @@
 """The facade: everything the engine asks of PostgreSQL."""
 
 import asyncio
+from datetime import datetime
 
 from engine.store.announcements import Announcements
 from engine.store.claims import Claims
@@ -13,6 +14,7 @@ from engine.store.pipelines import Pipelines
 from engine.store.runs import Runs
 
 PRUNED_MOST = 5000  # rows in one go
+PRUNED_ROUNDS = 20  # of so many rows at once
 TALLY_DAYS = 8
 
 PRUNE_DEDUP = """
@@ -22,6 +24,15 @@ with gone as (
     returning 1
 ), old as (
     delete from tally where hour < now() - make_interval(days => $2)
+)
+select count(*) as gone from gone
+"""
+PRUNE_RUN_KEYS = """
+with gone as (
+    delete from run_key where id in (
+        select id from run_key where expires_at <= coalesce($2::timestamptz, now()) order by expires_at limit $1
+        for update skip locked)
+    returning 1
 )
 select count(*) as gone from gone
 """
@@ -51,6 +62,16 @@ class Store(Ingest, Claims, Announcements, Runs, Events, Pipelines, Keys):
     async def prune_dedup(self) -> int:
         """Delete dedup rows that have expired (and very old tallies), some thousands at most; how many."""
         return int((await self._database.fetch(PRUNE_DEDUP, PRUNED_MOST, TALLY_DAYS))[0]["gone"])
+
+    async def prune_run_keys(self, *, now: datetime | None = None) -> int:
+        """Delete keys of runs whose window is over, 100,000 at most; how many."""
+        pruned = 0
+        for _ in range(PRUNED_ROUNDS):
+            gone = int((await self._database.fetch(PRUNE_RUN_KEYS, PRUNED_MOST, now))[0]["gone"])
+            pruned += gone
+            if gone < PRUNED_MOST:
+                break
+        return pruned
 
     async def prune_kv(self) -> int:
         """Delete documents and API keys that have expired; how many."""

@@ -35,6 +35,15 @@ class Dedup(Table, tablename="dedup", db=DB):
     expires_at = Timestamptz(null=False, default=None)
 
 
+class RunKey(Table, tablename="run_key", db=DB):
+    """Keys of a trigger's own `dedup`: which run has it. `id` is a hash of pipeline, trigger and key."""
+
+    id = UUID(primary_key=True, default=None)
+    run_id = UUID(null=False, default=None)
+    claimed_at = Timestamptz(null=False, default=None)
+    expires_at = Timestamptz(null=False, default=None, index=True)
+
+
 class Decision(Table, tablename="decision", db=DB):
     """Why a trigger did or did not start a run for an event."""
 

@@ -23,6 +23,10 @@ def explain_decision(pipeline: str, trigger: str, matched: bool, reason: str, de
         return f"{who} matched, but its inputs were refused: {_problems(detail)}."
     if reason == "disabled":
         return f"{who} was not tried: the pipeline is disabled (`enabled: false`)."
+    if reason == "duplicate":
+        return f"{who} matched, but run `{detail.get('run')}` has the same `dedup` key: `{show(detail.get('key'))}`."
+    if reason == "dedup_error":
+        return f"{who} could not be decided: its `dedup` failed: {_error(detail)}."
     if reason == "chain_too_long":
         return (
             f"{who} was not tried: a chain of pipelines that wake each other is cut after {detail.get('limit')} events."

@@ -94,7 +94,7 @@ TRIGGER = section(
         "dedup",
         "section",
         "At most one run of this trigger per key and window; a text is the key.",
-        "the sender's delivery id, 24h",
+        "the sender's delivery id, 7d",
         section="dedup",
     ),
     Key("debounce", "section", "Run after a period of quiet, with the last event.", "none", section="debounce"),

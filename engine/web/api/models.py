@@ -97,8 +97,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     reason: Annotated[
         str,
         Meta(
-            description="matched, event_type, condition_false, condition_error, invalid_inputs, disabled or "
-            "chain_too_long."
+            description="matched, event_type, condition_false, condition_error, invalid_inputs, disabled, "
+            "duplicate, dedup_error or chain_too_long."
         ),
     ]
     detail: Annotated[Json, Meta(description="The condition, the values it saw, the error.")]

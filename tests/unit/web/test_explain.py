@@ -23,6 +23,8 @@ from engine.web.explain import LONGEST, explain_decision, show
             "matched, but its inputs were refused: `n` must be an integer.",
         ),
         ("disabled", {}, "was not tried: the pipeline is disabled (`enabled: false`)."),
+        ("duplicate", {"key": "a", "run": "r1"}, 'matched, but run `r1` has the same `dedup` key: `"a"`.'),
+        ("dedup_error", {"error": "no id."}, "could not be decided: its `dedup` failed: no id."),
         (
             "chain_too_long",
             {"depth": 6, "limit": 5},
