@@ -212,26 +212,35 @@ def careful(answer: Callable[[Server, Any], Answer]) -> Callable[[Server, Any], 
     return carefully
 
 
-@careful
-def completion(server: Server, params: types.CompletionParams) -> types.CompletionList | None:
+Pointed = types.CompletionParams | types.HoverParams | types.DefinitionParams  # requests about a position
+
+
+def place_of(server: Server, params: Pointed) -> tuple[Path, str, Text, int] | None:
+    """File, source, its text and the offset in it; None if the document is none of ours."""
     found = server.document(params.text_document.uri)
     if found is None:
         return None
     path, source = found
     text = server.text(source)
-    offset = text.offset(params.position.line, params.position.character)
+    return path, source, text, text.offset(params.position.line, params.position.character)
+
+
+@careful
+def completion(server: Server, params: types.CompletionParams) -> types.CompletionList | None:
+    place = place_of(server, params)
+    if place is None:
+        return None
+    path, source, text, offset = place
     items = complete(server.repository(path), path, source, offset)
     return types.CompletionList(is_incomplete=False, items=[_item(text, item, n) for n, item in enumerate(items)])
 
 
 @careful
 def hover(server: Server, params: types.HoverParams) -> types.Hover | None:
-    found = server.document(params.text_document.uri)
-    if found is None:
+    place = place_of(server, params)
+    if place is None:
         return None
-    path, source = found
-    text = server.text(source)
-    offset = text.offset(params.position.line, params.position.character)
+    path, source, text, offset = place
     told = find_hover(server.repository(path), path, source, offset)
     parts = [told.text] if told is not None else []
     marks = Marks(source, {})
@@ -247,11 +256,10 @@ def hover(server: Server, params: types.HoverParams) -> types.Hover | None:
 
 @careful
 def definition(server: Server, params: types.DefinitionParams) -> types.Location | None:
-    found = server.document(params.text_document.uri)
-    if found is None:
+    place = place_of(server, params)
+    if place is None:
         return None
-    path, source = found
-    offset = server.text(source).offset(params.position.line, params.position.character)
+    path, source, _, offset = place
     target = find_definition(server.repository(path), path, source, offset)
     if target is None:
         return None

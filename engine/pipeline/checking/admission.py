@@ -3,11 +3,10 @@
 from typing import Any
 
 from engine.pipeline.checking.expressions import Desk
-from engine.pipeline.checking.keys import check_keys
+from engine.pipeline.checking.keys import is_section
 from engine.pipeline.checking.limits import read_key
-from engine.pipeline.checking.values import describe, need_duration, need_integer
+from engine.pipeline.checking.values import need_duration, need_integer
 from engine.pipeline.grammar.pipeline import BATCH, DEBOUNCE, DEDUP
-from engine.pipeline.grammar.section import Section
 from engine.pipeline.inference.names import Names
 from engine.pipeline.marks import Path
 from engine.pipeline.spec import Batch, Debounce, Dedup
@@ -19,7 +18,7 @@ def read_dedup(desk: Desk, path: Path, value: Any, names: Names) -> Dedup | None
     """From a key, or `{key, window}`."""
     if isinstance(value, str):
         return Dedup(key=read_key(desk, path, value, names))
-    if not _is_map(desk, path, value, DEDUP, "as in `dedup: ${{ event.body.id }}`"):
+    if not is_section(desk.source, path, value, DEDUP, "as in `dedup: ${{ event.body.id }}`"):
         return None
     window = _duration(desk, path, value, "window")
     key = read_key(desk, (*path, "key"), value["key"], names) if "key" in value else None
@@ -28,7 +27,7 @@ def read_dedup(desk: Desk, path: Path, value: Any, names: Names) -> Dedup | None
 
 def read_debounce(desk: Desk, path: Path, value: Any, names: Names) -> Debounce | None:
     """From `{key, period, max_wait}`."""
-    if not _is_map(desk, path, value, DEBOUNCE, "as in `debounce: {key: ${{ event.body.id }}, period: 20s}`"):
+    if not is_section(desk.source, path, value, DEBOUNCE, "as in `debounce: {key: ${{ event.body.id }}, period: 20s}`"):
         return None
     if "period" not in value:
         desk.source.error("E104", path, "`debounce` needs `period`", "as in `period: 20s`", key=True)
@@ -43,7 +42,7 @@ def read_debounce(desk: Desk, path: Path, value: Any, names: Names) -> Debounce 
 def read_batch(desk: Desk, path: Path, value: Any, names: Names) -> Batch | None:
     """From `{key, max_size, max_wait}`."""
     hint = "as in `batch: {max_size: 100, max_wait: 30s}`"
-    if not _is_map(desk, path, value, BATCH, hint):
+    if not is_section(desk.source, path, value, BATCH, hint):
         return None
     if not {"max_size", "max_wait"} & set(value):
         message = "`batch` needs `max_size`, `max_wait` or both: else it would never end"
@@ -58,11 +57,3 @@ def read_batch(desk: Desk, path: Path, value: Any, names: Names) -> Batch | None
 
 def _duration(desk: Desk, path: Path, value: dict[str, Any], name: str) -> float | None:
     return need_duration(desk.source, (*path, name), value[name], f"`{name}`") if name in value else None
-
-
-def _is_map(desk: Desk, path: Path, value: Any, section: Section, hint: str) -> bool:
-    if not isinstance(value, dict):
-        desk.source.error("E103", path, f"{section.what} must be a map, this is {describe(value)}", hint)
-        return False
-    check_keys(desk.source, path, value, section)
-    return True

@@ -3,13 +3,13 @@
 from typing import Any
 
 from engine.pipeline.checking.expressions import Desk, compile_value
-from engine.pipeline.checking.keys import check_keys
+from engine.pipeline.checking.keys import is_section
 from engine.pipeline.checking.values import describe, need_duration, need_integer, need_word
 from engine.pipeline.expression import Template
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.template import has_expression
 from engine.pipeline.grammar.pipeline import CONCURRENCY, RATE_LIMIT
-from engine.pipeline.grammar.section import ON_LIMIT, SCOPES, Section
+from engine.pipeline.grammar.section import ON_LIMIT, SCOPES
 from engine.pipeline.inference.names import Names
 from engine.pipeline.inference.shapes import is_whole
 from engine.pipeline.marks import Path
@@ -20,7 +20,7 @@ MOST = 1_000_000
 
 def read_concurrency(desk: Desk, path: Path, value: Any, names: Names) -> Limit | None:
     """The limit, as far as it could be read; what is wrong is noted."""
-    if not _is_map(desk, path, value, CONCURRENCY, "as in `concurrency: {limit: 1}`"):
+    if not is_section(desk.source, path, value, CONCURRENCY, "as in `concurrency: {limit: 1}`"):
         return None
     return Limit(**_common(desk, path, value, names))
 
@@ -28,7 +28,7 @@ def read_concurrency(desk: Desk, path: Path, value: Any, names: Names) -> Limit 
 def read_rate_limit(desk: Desk, path: Path, value: Any, names: Names) -> Limit | None:
     """The limit, as far as it could be read; what is wrong is noted."""
     source = desk.source
-    if not _is_map(desk, path, value, RATE_LIMIT, "as in `rate_limit: {limit: 10, period: 1m}`"):
+    if not is_section(desk.source, path, value, RATE_LIMIT, "as in `rate_limit: {limit: 10, period: 1m}`"):
         return None
     missing = [f"`{name}`" for name in ("limit", "period") if name not in value]
     if missing:
@@ -84,11 +84,3 @@ def _number(desk: Desk, path: Path, value: Any, names: Names) -> Template | int:
             desk.source.error("E103", path, "`limit` must be a number, this is a mix of text and expressions", hint)
         return compile_value(desk, path, value, names)
     return need_integer(desk.source, path, value, "`limit`", least=1, most=MOST) or 1
-
-
-def _is_map(desk: Desk, path: Path, value: Any, section: Section, hint: str) -> bool:
-    if not isinstance(value, dict):
-        desk.source.error("E103", path, f"{section.what} must be a map, this is {describe(value)}", hint)
-        return False
-    check_keys(desk.source, path, value, section)
-    return True

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from engine.pipeline.checking.expressions import Desk, compile_condition, compile_value, shape_of
-from engine.pipeline.checking.keys import check_keys
+from engine.pipeline.checking.keys import check_keys, is_section
 from engine.pipeline.checking.limits import read_key
 from engine.pipeline.checking.values import STEP_ID, describe, need_duration, need_id, need_integer, need_word
 from engine.pipeline.expression import Template
@@ -66,10 +66,8 @@ def read_repeat(desk: Desk, path: Path, value: Any, names: Names) -> Repeat | No
     """The repetition. names: with the `result`."""
     source = desk.source
     hint = "as in `repeat: {until: result.body.done, every: 30s, max: 20}`"
-    if not isinstance(value, dict):
-        source.error("E103", path, f"`repeat` must be a map, this is {describe(value)}", hint)
+    if not is_section(source, path, value, REPEAT, hint):
         return None
-    check_keys(source, path, value, REPEAT)
     found: dict[str, Any] = {}
     for name in ("every", "max_elapsed"):
         if name in value and (seconds := need_duration(source, (*path, name), value[name], f"`{name}`")) is not None:

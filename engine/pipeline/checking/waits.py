@@ -7,7 +7,7 @@ from typing import Any
 from engine.pipeline.checking.events import shape_of_incoming
 from engine.pipeline.checking.expressions import Desk, compile_condition, compile_value
 from engine.pipeline.checking.inputs import read_inputs
-from engine.pipeline.checking.keys import check_keys
+from engine.pipeline.checking.keys import check_keys, is_section
 from engine.pipeline.checking.values import describe, need_duration, need_list, need_text, need_word
 from engine.pipeline.expression import Template
 from engine.pipeline.expression.template import has_expression
@@ -134,10 +134,8 @@ def _event(desk: Desk, path: Path, item: Any, names: Names) -> WaitEvent:
 def _approval(desk: Desk, path: Path, value: Any, names: Names, notify: Notify) -> Approval | None:
     source = desk.source
     hint = "as in `approval: {prompt: Pay it?}`"
-    if not isinstance(value, dict):
-        source.error("E103", path, f"`approval` must be a map, this is {describe(value)}", hint)
+    if not is_section(source, path, value, APPROVAL, hint):
         return None
-    check_keys(source, path, value, APPROVAL)
     if "prompt" not in value:
         source.error("E104", path, "`approval` needs `prompt`", hint, key=True)
     prompt = value.get("prompt", "")
