@@ -20,6 +20,7 @@ from engine.pipeline.spec import Pipeline, Step
 from engine.plugin.observers import Observers
 from engine.store import AttemptRow, CheckpointRecord, ClaimedRun, RunUpdate, StoredAttempt
 
+NEVER = datetime.max.replace(tzinfo=UTC)  # due when it is woken
 RECONNECT = 0.5  # seconds between tries of a checkpoint while PostgreSQL is away
 MAX_ERROR_TEXT = 4000  # characters of an error's message that are kept
 
@@ -225,10 +226,11 @@ class Execution:
 
     # Letting go. A branch that has to wait for long parks; once all are parked, the run is released.
 
-    async def park(self, due_at: datetime | None, reason: str) -> None:
+    async def park(self, due_at: datetime | None, reason: str, *, recheck: float | None = None) -> None:
         """Wait here while others of this run work, until it is time. Parked: nobody works any more.
 
-        due_at None: the worker stops; do not begin anything new.
+        due_at None: the worker stops; do not begin anything new. NEVER: until the run is woken, see Store.wake.
+        recheck: seconds to wait here at most, since what is waited for may happen while others keep the run here.
         """
         if self.active > 1:
             self.checkpoint_later()
@@ -238,7 +240,10 @@ class Execution:
         kept = False
         try:
             self.check_parked()
-            left = None if due_at is None else max(0.0, (due_at - self.environment.now()).total_seconds())
+            left = recheck
+            if due_at is not None and due_at != NEVER:
+                until = max(0.0, (due_at - self.environment.now()).total_seconds())
+                left = until if recheck is None else min(until, recheck)
             try:
                 async with asyncio.timeout(left):
                     await self._leaving.wait()
@@ -259,12 +264,12 @@ class Execution:
             self._leaving.set()
 
     def _release(self) -> RunUpdate:
-        due = [at for at, _ in self.parked.values()]
-        if self.hold.draining or None in due:
+        due = [at for at, _ in self.parked.values() if at is not None]
+        if self.hold.draining or len(due) < len(self.parked):
             return RunUpdate(status=RunStatus.QUEUED)
         _, reason = min(((at, why) for at, why in self.parked.values() if at), default=(None, ""))
-        times = [at for at in due if at is not None] + self.deadlines
-        return RunUpdate(status=RunStatus.WAITING, due_at=min(times, default=None), waiting_for=reason)
+        at = min([*due, *self.deadlines], default=NEVER)
+        return RunUpdate(status=RunStatus.WAITING, due_at=None if at == NEVER else at, waiting_for=reason)
 
     # Keeping
 

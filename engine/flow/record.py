@@ -122,6 +122,12 @@ def ring(runtime: Runtime, runs: Sequence[tuple[UUID, str]]) -> None:
     runtime.queue.ring_soon([run_id for run_id, _ in runs])
 
 
+async def wake(runtime: Runtime, run_ids: Sequence[UUID]) -> None:
+    """Something these runs wait for has happened: let them look. Unavailable if PostgreSQL is away."""
+    if run_ids:
+        runtime.queue.ring_soon(await runtime.store.wake(run_ids))
+
+
 def render_labels(runtime: Runtime, pipeline: Pipeline, scope: Mapping[str, Any]) -> dict[str, str]:
     """Labels are for finding runs: one that cannot be rendered is left out rather than losing the run."""
     labels = {}

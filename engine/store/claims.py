@@ -37,12 +37,13 @@ with holder as (
     order by run.id limit $3 for update of run skip locked
 ), taken as (
     update run set status = 'running', worker = $2, turn = run.turn + 1, started_at = coalesce(run.started_at, now()),
-        due_at = null, rung_at = null, waiting_for = null
+        due_at = null, rung_at = null, waiting_for = null, woken = false
     from picked where run.id = picked.id
     returning run.*
 )
 select taken.id, taken.pipeline, taken.version, taken.turn, taken.trigger, taken.labels, taken.inputs, taken.vars,
     taken.event_id, taken.created_at, taken.started_at, taken.scheduled_at, taken.replay_of, taken.cancel_requested,
+    taken.queue, taken.batched, taken.parent,
     event.source, event.type, event.received_at, event.method, event.path, event.query, event.headers,
     event.path_params, event.body, event.delivery_id, event.replay_of as event_replay_of
 from taken left join event on event.id = taken.event_id
@@ -79,12 +80,14 @@ with held as (
         waiting_for = u.waiting_for,
         due_at = case
             when u.status not in ('queued', 'waiting') then null
-            when run.cancel_requested then now()
+            when run.cancel_requested or run.woken then now()
             when u.status = 'queued' then coalesce(u.due_at, now())
             else u.due_at end,
+        queue = coalesce(u.queue, run.queue),
         finished_at = case when u.status in ('succeeded', 'failed', 'cancelled') then now() end
     from unnest($3::uuid[], $4::integer[], $5::text[], $6::json[], $7::json[], $8::json[], $9::text[], $10::text[],
-        $11::timestamptz[]) as u (id, turn, status, vars, outputs, error, message, waiting_for, due_at)
+        $11::timestamptz[], $26::text[])
+        as u (id, turn, status, vars, outputs, error, message, waiting_for, due_at, queue)
     where run.id = u.id and run.turn = u.turn and run.worker is not null
     returning run.id, run.status
 ), counted as (
@@ -154,6 +157,17 @@ with moment as (
 )
 update run set rung_at = now()
 where id in (select id from unrung union all select id from lost limit $2) returning id
+"""
+# A claim takes the mark away before the run looks around, a checkpoint that lets go of a marked run makes it due: so
+# no wake-up is missed, whenever it comes.
+WAKE = """
+with picked as (
+    select id from run where id = any($1::uuid[]) and finished_at is null order by id for no key update
+)
+update run set woken = true, due_at = case when worker is null then now() end,
+    rung_at = case when worker is null then now() end
+from picked where run.id = picked.id
+returning run.id, run.worker is null as free
 """
 # A run that has begun may have something to undo, and a `finally`: whoever claims it next ends it.
 REQUEST_CANCEL = """
@@ -252,7 +266,9 @@ class Claims:
         ]  # fmt: skip
         announced = [run_id for run_id, turn in merged.items() if turn.update is not None and turn.update.announce]
         columns = [*_turned(held, 2), *_turned(changed, 9), *_turned(attempts, 12)]
-        won = {row["id"] for row in await self._checkpointing.fetch(CHECKPOINT, *columns, self._slot, announced)}
+        queues = [turn.update.queue for turn in merged.values() if turn.update is not None]
+        arguments = (*columns, self._slot, announced, queues)
+        won = {row["id"] for row in await self._checkpointing.fetch(CHECKPOINT, *arguments)}
         return [record.run_id in won for record in records]
 
     async def register_worker(self, kind: str, host: str, pid: int) -> UUID:
@@ -280,6 +296,14 @@ class Claims:
     async def due_unrung(self, older_than: float, limit: int, *, now: datetime | None = None) -> list[UUID]:
         """Runs that are due, held by nobody, and have not been rung for so many seconds; they count as rung now."""
         return [row["id"] for row in await self._leasing.fetch(DUE_UNRUNG, older_than, limit, now)]
+
+    async def wake(self, run_ids: Sequence[UUID]) -> list[UUID]:
+        """Something these runs wait for has happened. Those that nobody holds are due now and want to be rung.
+
+        A run that is held is due as soon as its holder lets go of it, unless it is claimed anew before.
+        """
+        rows = await self._leasing.fetch(WAKE, sorted(set(run_ids)))
+        return [row["id"] for row in rows if row["free"]]
 
     async def request_cancel(self, run_id: UUID, *, announce: bool = False) -> str | None:
         """`cancelled`: it had not begun. `running`: its holder will be told. `queued`: whoever claims it will end it.
@@ -367,6 +391,9 @@ def _claimed(row: Any, attempts: list[StoredAttempt]) -> ClaimedRun:
         scheduled_at=row["scheduled_at"],
         replay_of=row["replay_of"],
         cancel_requested=row["cancel_requested"],
+        queue=row["queue"],
+        batched=row["batched"],
+        parent=row["parent"],
     )
 
 

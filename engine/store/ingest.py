@@ -39,14 +39,17 @@ with fresh as (
     where e.guard is null or e.guard in (select event_id from fresh)
 ), new_run as (
     insert into run (id, pipeline, version, event_id, trigger, status, turn, labels, inputs, idempotency_key,
-        replay_of, cancel_requested, created_at, scheduled_at, due_at, rung_at)
+        replay_of, cancel_requested, created_at, scheduled_at, due_at, rung_at, queue, priority, turn_key, expires_at,
+        batched, parent)
     select r.id, r.pipeline, r.version, r.event_id, r.trigger, 'queued', 0, r.labels, r.inputs, r.idempotency_key,
-        r.replay_of, false, now(), r.scheduled_at, coalesce(r.due_at, now()),
-        case when r.due_at is null or r.due_at <= now() then now() end
+        r.replay_of, false, now(), r.scheduled_at, case when not r.held then coalesce(r.due_at, now()) end,
+        case when not r.held and (r.due_at is null or r.due_at <= now()) then now() end,
+        r.queue, r.priority, r.turn_key, r.expires_at, r.batched, r.parent
     from unnest($17::uuid[], $18::text[], $19::text[], $20::uuid[], $21::text[], $22::jsonb[], $23::json[],
-        $24::text[], $25::uuid[], $26::timestamptz[], $27::timestamptz[], $28::uuid[])
+        $24::text[], $25::uuid[], $26::timestamptz[], $27::timestamptz[], $28::uuid[], $29::boolean[], $30::text[],
+        $31::smallint[], $32::uuid[], $33::timestamptz[], $34::boolean[], $35::uuid[])
         as r (id, pipeline, version, event_id, trigger, labels, inputs, idempotency_key, replay_of, scheduled_at,
-            due_at, guard)
+            due_at, guard, held, queue, priority, turn_key, expires_at, batched, parent)
     where (r.guard is null or r.guard in (select event_id from fresh)){won}
     order by r.pipeline, r.idempotency_key, r.id
     on conflict (pipeline, idempotency_key) where idempotency_key is not null do nothing
@@ -54,8 +57,8 @@ with fresh as (
 ), new_decision as (
     insert into decision (id, event_id, pipeline, trigger, matched, reason, detail)
     select d.id, d.event_id, d.pipeline, d.trigger, {verdict}
-    from unnest($29::uuid[], $30::uuid[], $31::text[], $32::text[], $33::boolean[], $34::text[], $35::json[],
-        $36::uuid[], $37::uuid[]) as d (id, event_id, pipeline, trigger, matched, reason, detail, guard, run_id){keys}
+    from unnest($36::uuid[], $37::uuid[], $38::text[], $39::text[], $40::boolean[], $41::text[], $42::json[],
+        $43::uuid[], $44::uuid[]) as d (id, event_id, pipeline, trigger, matched, reason, detail, guard, run_id){keys}
     where d.guard is null or d.guard in (select event_id from fresh)
 )
 select array(select event_id from fresh) as events, array(select id from new_run) as runs
@@ -69,7 +72,7 @@ KEYED_STATEMENT = TEMPLATE.format(
     claimed="""claimed as (
     insert into run_key (id, run_id, claimed_at, expires_at)
     select distinct on (k.id) k.id, k.run_id, k.at, k.expires_at
-    from unnest($38::uuid[], $39::uuid[], $40::timestamptz[], $41::timestamptz[], $42::uuid[]) with ordinality
+    from unnest($45::uuid[], $46::uuid[], $47::timestamptz[], $48::timestamptz[], $49::uuid[]) with ordinality
         as k (id, run_id, at, expires_at, guard, number)
     where k.guard is null or k.guard in (select event_id from fresh)
     order by k.id, k.number
@@ -81,14 +84,14 @@ KEYED_STATEMENT = TEMPLATE.format(
             else run_key.expires_at end
     returning id, run_id
 ), """,
-    won=" and (r.id <> all ($39::uuid[]) or r.id in (select run_id from claimed))",
+    won=" and (r.id <> all ($46::uuid[]) or r.id in (select run_id from claimed))",
     verdict="""
         case when c.run_id <> d.run_id then false else d.matched end,
         case when c.run_id <> d.run_id then 'duplicate' else d.reason end,
         case when c.run_id <> d.run_id then (d.detail::jsonb || jsonb_build_object('run', c.run_id))::json
             else d.detail end""",
     keys="""
-        left join unnest($38::uuid[], $39::uuid[]) as k (id, run_id) on k.run_id = d.run_id
+        left join unnest($45::uuid[], $46::uuid[]) as k (id, run_id) on k.run_id = d.run_id
         left join claimed as c on c.id = k.id""",
 )
 
@@ -122,7 +125,7 @@ class Ingest:
     async def _commit_records(self, records: Sequence[IngestRecord]) -> list[Ingested | HookwrightError]:
         keyed = any(run.key is not None for record in records for run in record.runs)
         columns = _columns(records)
-        statement, columns = (KEYED_STATEMENT, columns) if keyed else (STATEMENT, columns[:37])
+        statement, columns = (KEYED_STATEMENT, columns) if keyed else (STATEMENT, columns[:44])
         row = (await self._ingesting.fetch(statement, *columns))[0]
         events, runs = set(row["events"]), set(row["runs"])
         answers: list[Ingested | HookwrightError | None] = []
@@ -260,7 +263,8 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
             key = clean_key(run.idempotency_key) if run.idempotency_key is not None else None
             runs.append((
                 run.id, clean(run.pipeline), run.version, run.event_id, run.trigger, encode_labels(run.labels),
-                run.inputs, key, run.replay_of, run.scheduled_at, run.due_at, guard,
+                run.inputs, key, run.replay_of, run.scheduled_at, run.due_at, guard, run.held, clean(run.queue),
+                run.priority, run.turn_key, run.expires_at, run.batched, run.parent,
             ))  # fmt: skip
         first = uuid7().int
         for number, decision in enumerate(record.decisions):
@@ -270,7 +274,7 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
                 keyed.get((decision.pipeline, decision.trigger)),
             ))  # fmt: skip
     return [
-        *_turned(dedups, 3), *_turned(events, 13), *_turned(runs, 12), *_turned(decisions, 9), *_turned(keys, 5),
+        *_turned(dedups, 3), *_turned(events, 13), *_turned(runs, 19), *_turned(decisions, 9), *_turned(keys, 5),
     ]  # fmt: skip
 
 

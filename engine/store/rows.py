@@ -10,6 +10,8 @@ from engine.core.event import Event
 from engine.core.run import AttemptStatus, Decision, RunStatus
 from engine.errors import HookwrightError
 
+DEFAULT_QUEUE = "default"
+
 
 class InvalidData(HookwrightError, ValueError):
     """PostgreSQL cannot hold this value."""
@@ -27,7 +29,10 @@ class RunKey(NamedTuple):
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run to create. `due_at` None: due at once. `key`: only if no earlier run of its trigger has it."""
+    """A run to create. `due_at` None: due at once. `key`: only if no earlier run of its trigger has it.
+
+    `held`: nobody may claim it until something else makes it due. `turn_key`: see the table.
+    """
 
     id: UUID
     pipeline: str
@@ -41,6 +46,13 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_at: datetime | None = None
     due_at: datetime | None = None
     key: RunKey | None = None
+    held: bool = False
+    queue: str = DEFAULT_QUEUE
+    priority: int = 0
+    turn_key: UUID | None = None
+    expires_at: datetime | None = None
+    batched: bool = False
+    parent: UUID | None = None
 
 
 class Dedup(NamedTuple):
@@ -104,7 +116,8 @@ class StoredAttempt(AttemptRow, frozen=True, kw_only=True):
 class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """A change of a run. None keeps what is stored; a status other than running releases the worker.
 
-    `due_at` counts for queued and waiting only. None there: queued is due at once, waiting has no time.
+    `due_at` counts for queued and waiting only. None there: queued is due at once, waiting has no time. Either is due
+    at once if the run was woken meanwhile. `queue`: whose workers go on with it.
     `announce` counts for an end: it is owed an event, see engine.store.announcements.
     """
 
@@ -116,6 +129,7 @@ class RunUpdate(msgspec.Struct, frozen=True, kw_only=True):
     waiting_for: str | None = None
     message: str | None = None
     announce: bool = False
+    queue: str | None = None
 
 
 class CheckpointRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +159,9 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_at: datetime | None
     replay_of: UUID | None
     cancel_requested: bool
+    queue: str = DEFAULT_QUEUE
+    batched: bool = False
+    parent: UUID | None = None
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True):
@@ -178,6 +195,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
     error: bytes | None
     cancel_requested: bool
+    queue: str = DEFAULT_QUEUE
+    parent: UUID | None = None
 
 
 class RunRow(RunSummary, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ Piccolo wants one primary key column: attempt, schedule and kv have a composite 
 column is marked here.
 """
 
-from piccolo.columns import JSON, JSONB, UUID, Boolean, Bytea, Integer, Text, Timestamptz
+from piccolo.columns import JSON, JSONB, UUID, Boolean, Bytea, Integer, SmallInt, Text, Timestamptz
 from piccolo.table import Table
 
 from engine.store.piccolo_engine import DB
@@ -83,6 +83,13 @@ class Run(Table, tablename="run", db=DB):
     rung_at = Timestamptz(null=True, default=None)
     started_at = Timestamptz(null=True, default=None)
     finished_at = Timestamptz(null=True, default=None)
+    woken = Boolean(null=False, default=False)  # something it waits for has happened since it was claimed
+    queue = Text(null=False, default="default")  # which workers take it next
+    priority = SmallInt(null=False, default=0)  # higher goes first
+    turn_key = UUID(null=True, default=None)  # runs of different keys take turns; None: its pipeline's
+    expires_at = Timestamptz(null=True, default=None)  # if it has not begun by then, it is cancelled
+    batched = Boolean(null=False, default=False)  # it has `events` in place of `event`
+    parent = UUID(null=True, default=None)  # the run that started it
 
 
 class Attempt(Table, tablename="attempt", db=DB):

@@ -370,3 +370,39 @@ async def test_unknown_run(store: Store) -> None:
     assert not await store.checkpoint(record)
     assert await store.claim([record.run_id], await store.register_worker("worker", "here", 1), 1) == []
     assert (await store.ingest(IngestRecord())).runs == []
+
+
+async def test_wake_makes_a_waiting_run_due_at_once(store: Store) -> None:
+    """A run without a time of its own is free to be claimed once it is woken."""
+    _, run = await claim_one(store)
+    waiting = RunUpdate(status=RunStatus.WAITING, waiting_for="an event")
+    assert await store.checkpoint(CheckpointRecord(run_id=run.id, turn=run.turn, run=waiting))
+    worker = await store.register_worker("worker", "here", 2)
+    assert await store.claim([run.id], worker, 1) == []
+    assert await store.wake([run.id]) == [run.id]
+    [again] = await store.claim([run.id], worker, 1)
+    assert again.turn == run.turn + 1
+
+
+async def test_no_wake_up_is_missed(store: Store) -> None:
+    """A run that is woken while it is held is due as soon as its holder lets go of it."""
+    _, run = await claim_one(store)
+    assert await store.wake([run.id]) == []
+    waiting = RunUpdate(status=RunStatus.WAITING, waiting_for="an event")
+    assert await store.checkpoint(CheckpointRecord(run_id=run.id, turn=run.turn, run=waiting))
+    worker = await store.register_worker("worker", "here", 2)
+    [again] = await store.claim([run.id], worker, 1)
+    assert await store.checkpoint(CheckpointRecord(run_id=run.id, turn=again.turn, run=waiting))
+    assert await store.claim([run.id], worker, 1) == []
+
+
+async def test_held_run_is_not_claimed_before_it_is_woken(store: Store) -> None:
+    """`held` keeps a new run back, for upkeep too."""
+    record = make_record(held=True, queue="ai", priority=3)
+    await store.ingest(record)
+    worker = await store.register_worker("worker", "here", 1)
+    assert await store.claim([record.runs[0].id], worker, 1) == []
+    assert await store.due_unrung(0, 10, now=later()) == []
+    await store.wake([record.runs[0].id])
+    [run] = await store.claim([record.runs[0].id], worker, 1)
+    assert run.queue == "ai"
