@@ -36,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     max_body: Annotated[int, msgspec.Meta(ge=1024, le=100_000_000)] = 1_000_000  # bytes, default per trigger
     log_level: str = "info"
     log_format: str = "auto"  # auto | json | text; auto: text on a terminal
+    # how long history is kept, in days or weeks: 90d, 12w, or `forever`
+    retention: Annotated[str, msgspec.Meta(pattern=r"^(forever|[1-9][0-9]{0,3}[dw])$")] = "90d"
     forwarded: bool = False  # trust X-Forwarded-* from the proxy in front
 
     @property

@@ -7,6 +7,7 @@ from engine.flow import schedule
 from engine.flow.announce import announce_owed
 from engine.flow.deploy import deploy_stored
 from engine.flow.execution import now
+from engine.flow.retention import Retention
 from engine.runtime import Runtime
 
 DEAD_AFTER = 6.0  # seconds without a heartbeat; with PERIOD and a claim that stays below the promised 10
@@ -25,6 +26,7 @@ class Upkeep:
         self._epoch: bytes | None = None
         self._revision: str | None = None
         self._rounds = 0
+        self._retention = Retention(runtime)
 
     async def follow(self) -> None:
         """Take over a new deployment. Every worker does this."""
@@ -48,6 +50,7 @@ class Upkeep:
         await schedule.fire_due(self._runtime)
         await self._ring(await store.due_unrung(await self._patience(), MOST))
         await announce_owed(self._runtime, LEFT_OUT)
+        await self._retention.step()
         if self._rounds % 60 == 1:
             await store.prune_dedup()
             await store.prune_run_keys()

@@ -1,5 +1,6 @@
 """PostgreSQL: the only place that imports Piccolo and asyncpg."""
 
+from engine.store.history import Week
 from engine.store.migrate import migrate
 from engine.store.rows import (
     ApiKeyRow,
@@ -51,6 +52,7 @@ __all__ = [
     "Stats",
     "Store",
     "StoredAttempt",
+    "Week",
     "connect",
     "migrate",
 ]

@@ -8,6 +8,7 @@ from engine.store.claims import Claims
 from engine.store.database import Database
 from engine.store.documents import Documents
 from engine.store.events import Events
+from engine.store.history import History
 from engine.store.ingest import Ingest
 from engine.store.keys import Keys
 from engine.store.pipelines import Pipelines
@@ -38,7 +39,7 @@ select count(*) as gone from gone
 """
 
 
-class Store(Ingest, Claims, Announcements, Runs, Events, Pipelines, Keys):
+class Store(Ingest, Claims, Announcements, Runs, Events, History, Pipelines, Keys):
     """PostgreSQL as the rest of the engine sees it.
 
     Every method raises Unavailable while PostgreSQL is away and works again by itself when it is back.

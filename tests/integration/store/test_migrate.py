@@ -20,7 +20,10 @@ TABLES = {
 
 async def read_tables(url: str) -> set[str]:
     connection = await asyncpg.connect(url)
-    rows = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
+    rows = await connection.fetch(
+        "select relname as tablename from pg_class where relkind in ('r', 'p') and not relispartition "
+        "and relnamespace = 'public'::regnamespace"
+    )
     await connection.close()
     return {row["tablename"] for row in rows}
 
