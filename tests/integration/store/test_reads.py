@@ -194,7 +194,7 @@ async def filled_url(store: Store, database_url: str) -> str:
     await store._database.fetch(
         """
         insert into event (id, source, type, received_at, method, path, query, headers, path_params, body)
-        select gen_random_uuid(), 's' || n % 7, 't' || n % 9, now(), 'POST', 'p' || n % 11, '', '{}', '{}', ''
+        select first_id(now() - make_interval(secs => n)), 's' || n % 7, 't' || n % 9, now(), 'POST', 'p' || n % 11, '', '{}', '{}', ''
         from generate_series(1, 20000) as n
         """
     )
@@ -235,7 +235,9 @@ async def test_every_filter_is_served_by_an_index(filled_url: str, wanted: Any, 
         await events.list_events(wanted)
     await database.close()
     assert index in database.plan, database.plan
-    assert "Seq Scan" not in database.plan, database.plan
+    empty = [f"Seq Scan on event_{week}" for week in ("2", "other")]  # partitions without a row
+    scans = [line for line in database.plan.splitlines() if "Seq Scan" in line]
+    assert [line for line in scans if not any(name in line for name in empty)] == [], database.plan
 
 
 async def test_dedup_needs_an_event() -> None:
