@@ -51,12 +51,8 @@ async def test_weeks_are_made_in_advance_and_used(store: Store, database_url: st
     assert await store.make_weeks(1, now=moment) == 0
     event_id, _ = await ended_run(store, moment)
     year, week, _ = moment.isocalendar()
-    assert [await count(database_url, f"{table}_{year}w{week:02}") for table in ("event", "attempt", "decision")][
-        :2
-    ] == [
-        1,
-        1,
-    ]
+    for table in ("event", "attempt"):
+        assert await count(database_url, f"{table}_{year}w{week:02}") == 1
     assert (await store.get_event(event_id)) is not None
 
 

@@ -194,7 +194,8 @@ async def filled_url(store: Store, database_url: str) -> str:
     await store._database.fetch(
         """
         insert into event (id, source, type, received_at, method, path, query, headers, path_params, body)
-        select first_id(now() - make_interval(secs => n)), 's' || n % 7, 't' || n % 9, now(), 'POST', 'p' || n % 11, '', '{}', '{}', ''
+        select first_id(now() - make_interval(secs => n)),
+            's' || n % 7, 't' || n % 9, now(), 'POST', 'p' || n % 11, '', '{}', '{}', ''
         from generate_series(1, 20000) as n
         """
     )
