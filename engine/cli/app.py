@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Group
 
 from engine.cli import (
+    audit,
     check,
     development,
     doctor,
@@ -73,6 +74,7 @@ def create_app() -> App:
     app.command(runs.run, group=WATCH)
     _add(app, runs.create_group(), WATCH)
     _add(app, events.create_group(), WATCH)
+    app.command(audit.audit, group=WATCH)
     _add(app, tokens.create_group(), KEEP)
     app.command(doctor.doctor, group=KEEP)
     app.command(version.version, group=KEEP)

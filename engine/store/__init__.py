@@ -5,6 +5,8 @@ from engine.store.migrate import migrate
 from engine.store.rows import (
     ApiKeyRow,
     AttemptRow,
+    AuditFilter,
+    AuditRow,
     CheckpointRecord,
     ClaimedRun,
     DecisionCount,
@@ -15,6 +17,7 @@ from engine.store.rows import (
     Ingested,
     IngestRecord,
     InvalidData,
+    NewAudit,
     NewRun,
     PipelineRow,
     RunFilter,
@@ -31,6 +34,8 @@ from engine.store.store import Store, connect
 __all__ = [
     "ApiKeyRow",
     "AttemptRow",
+    "AuditFilter",
+    "AuditRow",
     "CheckpointRecord",
     "ClaimedRun",
     "DecisionCount",
@@ -41,6 +46,7 @@ __all__ = [
     "IngestRecord",
     "Ingested",
     "InvalidData",
+    "NewAudit",
     "NewRun",
     "PipelineRow",
     "RunFilter",

@@ -1,7 +1,7 @@
 """What crosses the seam of the store: records to write, rows that were read. JSON columns are encoded bytes."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -286,6 +286,46 @@ class ScheduleEntry(NamedTuple):
     trigger: str
     spec: str
     next_at: datetime
+
+
+class NewAudit(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that was done by hand. by: the name of a token or session, see engine.flow.audit.
+
+    target: what it was done to, for people; run_id and event_id to find it again. detail: JSON-plain.
+    """
+
+    by: str
+    action: str
+    target: str = ""
+    run_id: UUID | None = None
+    event_id: UUID | None = None
+    detail: dict[str, Any] = {}
+
+
+class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that was done, as it was read."""
+
+    id: UUID
+    at: datetime
+    by: str
+    action: str
+    target: str
+    run_id: UUID | None
+    event_id: UUID | None
+    detail: bytes
+
+
+class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What to list of the audit, newest first. All conditions must hold; None is no condition."""
+
+    run_id: UUID | None = None
+    event_id: UUID | None = None
+    action: str | None = None
+    by: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    cursor: UUID | None = None
+    limit: int = 50
 
 
 class ApiKeyRow(msgspec.Struct, frozen=True, kw_only=True):

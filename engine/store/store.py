@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime
 
 from engine.store.announcements import Announcements
+from engine.store.audit import Audits
 from engine.store.claims import Claims
 from engine.store.database import Database
 from engine.store.documents import Documents
@@ -39,7 +40,7 @@ select count(*) as gone from gone
 """
 
 
-class Store(Ingest, Claims, Announcements, Runs, Events, History, Pipelines, Keys):
+class Store(Ingest, Claims, Announcements, Audits, Runs, Events, History, Pipelines, Keys):
     """PostgreSQL as the rest of the engine sees it.
 
     Every method raises Unavailable while PostgreSQL is away and works again by itself when it is back.

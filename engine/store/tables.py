@@ -2,6 +2,8 @@
 
 Piccolo wants one primary key column: attempt, schedule and kv have a composite key in the database, whose first
 column is marked here.
+
+Not here, since only raw SQL reads it: `audit`.
 """
 
 from piccolo.columns import JSON, JSONB, UUID, Boolean, Bytea, Integer, SmallInt, Text, Timestamptz

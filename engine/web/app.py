@@ -17,7 +17,7 @@ from litestar.types import Receive, Scope, Send
 from engine import __version__
 from engine.runtime import Runtime
 from engine.web import api, dashboard, health, live
-from engine.web.auth import COOKIE, Keys
+from engine.web.auth import COOKIE, Keys, who
 from engine.web.dashboard.pages import STATIC, environment, error_page
 from engine.web.headers import secure_response
 from engine.web.hooks import create_hooks_handler
@@ -56,7 +56,10 @@ def create_app(runtime: Runtime) -> Litestar:
             create_static_files_router("/static", [STATIC]),
             favicon,
         ],
-        dependencies={"runtime": Provide(lambda: runtime, sync_to_thread=False)},
+        dependencies={
+            "runtime": Provide(lambda: runtime, sync_to_thread=False),
+            "who": Provide(asking, sync_to_thread=False),
+        },
         exception_handlers={Exception: handle_error},
         before_send=[secure_response],
         lifespan=[lifespan],
@@ -66,6 +69,11 @@ def create_app(runtime: Runtime) -> Litestar:
         logging_config=None,
         debug=False,
     )
+
+
+def asking(request: Request[Any, Any, State]) -> str:
+    """Whose token or session this is."""
+    return who(request)
 
 
 def handle_error(request: Request[Any, Any, State], error: Exception) -> Response[Any]:
@@ -109,6 +117,7 @@ def _openapi() -> OpenAPIConfig:
             Tag("Pipelines", "What is deployed, and starting it."),
             Tag("Runs", "Executions of pipelines."),
             Tag("Events", "What was received, and what was decided about it."),
+            Tag("Audit", "Who did what by hand."),
             Tag("Expressions", "Trying them out."),
             Tag("Health", "For probes and monitoring; no token needed."),
         ],

@@ -20,6 +20,7 @@ COOKIE = "hookwright_session"
 SESSION_LIFE = timedelta(days=7)
 CACHED_FOR = 5.0  # seconds a key is trusted without asking PostgreSQL again; a revoked token works that much longer
 CACHED_KEYS = 1000
+WHO = "who"  # in the state of a request: the name of the key that let it in
 LONGEST_TOKEN = 200  # characters; longer ones are not ours
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -72,8 +73,10 @@ async def require_key(connection: Connection, _handler: BaseRouteHandler) -> Non
     keys: Keys = connection.app.state.api_keys
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme:
-        if scheme.lower() != "bearer" or await keys.find(token.strip(), API) is None:
+        key = await keys.find(token.strip(), API) if scheme.lower() == "bearer" else None
+        if key is None:
             raise Unauthenticated("This API token is unknown or has expired.")
+        _remember(connection, key)
         return
     if not await signed_in(connection):
         raise Unauthenticated
@@ -90,7 +93,20 @@ async def require_session(connection: Connection, _handler: BaseRouteHandler) ->
 async def signed_in(connection: Connection) -> bool:
     """Whether the session cookie is valid."""
     keys: Keys = connection.app.state.api_keys
-    return await keys.find(connection.cookies.get(COOKIE, ""), SESSION) is not None
+    key = await keys.find(connection.cookies.get(COOKIE, ""), SESSION)
+    if key is None:
+        return False
+    _remember(connection, key)
+    return True
+
+
+def who(connection: Connection) -> str:
+    """The name of the token or session that asks, for the audit; only behind a guard."""
+    return str(connection.scope["state"].get(WHO, "somebody"))
+
+
+def _remember(connection: Connection, key: ApiKeyRow) -> None:
+    connection.scope["state"][WHO] = key.name
 
 
 def refuse_cross_site(connection: Connection) -> None:

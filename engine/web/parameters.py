@@ -13,6 +13,7 @@ from engine.runtime import Runtime
 from engine.web.problems import InvalidParameter
 
 WithRuntime = NamedDependency[SkipValidation[Runtime]]  # what every handler works with
+Who = NamedDependency[str]  # the name of the token or session that asks
 NO_NUL = r"^[^\x00]*$"
 PAGE, LONGEST_PAGE = 50, 200
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from engine.core import event as core
 from engine.core.run import FINISHED, AttemptStatus, RunStatus
 from engine.core.run import Decision as StoredDecision
-from engine.store.rows import DecisionCount, EventSummary, RunRow, RunSummary, StoredAttempt
+from engine.store.rows import AuditRow, DecisionCount, EventSummary, RunRow, RunSummary, StoredAttempt
 from engine.web.explain import explain_decision
 from engine.web.waiting import explain_wait
 
@@ -115,6 +115,26 @@ class EventDetail(Event, frozen=True, kw_only=True):
     runs: list[Run]
 
 
+class Audit(Struct, frozen=True, kw_only=True):
+    """Something that was done by hand."""
+
+    id: UUID
+    at: datetime
+    by: Annotated[str, Meta(description="Name of the token or session.")]
+    action: Annotated[str, Meta(description="For example `run.cancel`.")]
+    target: Annotated[str, Meta(description="What it was done to, for people.")]
+    run_id: UUID | None
+    event_id: UUID | None
+    detail: Json
+
+
+class AuditPage(Struct, frozen=True):
+    """What was done, newest first. `next`: the cursor of the next page, null on the last one."""
+
+    items: list[Audit]
+    next: str | None
+
+
 class RunPage(Struct, frozen=True):
     """Runs, newest first. `next`: the cursor of the next page, null on the last one."""
 
@@ -198,6 +218,20 @@ def _run_fields(row: RunSummary, now: datetime, attempts: Sequence[StoredAttempt
         "message": row.message or None,
         "url": f"/api/v1/runs/{row.id}",
     }
+
+
+def audit_model(row: AuditRow) -> Audit:
+    """An entry of the audit as the API shows it."""
+    return Audit(
+        id=row.id,
+        at=row.at,
+        by=row.by,
+        action=row.action,
+        target=row.target,
+        run_id=row.run_id,
+        event_id=row.event_id,
+        detail=raw(row.detail),
+    )
 
 
 def event_model(row: EventSummary, count: DecisionCount | None) -> Event:

@@ -22,6 +22,7 @@ from engine.web.parameters import (
     Since,
     StatusFilter,
     Until,
+    Who,
     WithRuntime,
     read_labels,
     read_time,
@@ -77,9 +78,9 @@ async def get_run(runtime: WithRuntime, run_id: RunId) -> RunDetail:
     status_code=202,
     responses=STATE,
 )
-async def cancel(runtime: WithRuntime, run_id: RunId) -> Response[Cancelled]:
+async def cancel(runtime: WithRuntime, who: Who, run_id: RunId) -> Response[Cancelled]:
     """A queued or waiting run ends at once; a running one at its next safe point."""
-    return Response(Cancelled(run_id, str(await cancel_run(runtime, run_id))), status_code=202)
+    return Response(Cancelled(run_id, str(await cancel_run(runtime, run_id, by=who))), status_code=202)
 
 
 router = Router("/runs", route_handlers=[list_runs, get_run, cancel], tags=["Runs"])

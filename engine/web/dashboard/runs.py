@@ -11,8 +11,8 @@ from litestar.response import Redirect
 from engine.core.run import FINISHED, RunStatus
 from engine.errors import Conflict, NotFound
 from engine.flow.cancel import cancel_run
-from engine.store.rows import RunFilter
-from engine.web.api.models import RunPage, run_detail
+from engine.store.rows import AuditFilter, RunFilter
+from engine.web.api.models import RunPage, audit_model, run_detail
 from engine.web.dashboard.pages import SAMPLE, link, page
 from engine.web.dashboard.pictures import draw_timeline
 from engine.web.dashboard.rows import (
@@ -25,7 +25,7 @@ from engine.web.dashboard.rows import (
     step_rows,
     step_types,
 )
-from engine.web.parameters import Cursor, RunId, WithRuntime, read_labels
+from engine.web.parameters import Cursor, RunId, Who, WithRuntime, read_labels
 from engine.web.problems import InvalidParameter
 from engine.web.queries import page_of_runs
 
@@ -78,6 +78,7 @@ async def run_page(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
     if row is None:
         raise NotFound(f"There is no run {run_id}.")
     attempts = await runtime.store.get_attempts(run_id)
+    trail, _ = await runtime.store.list_audit(AuditFilter(run_id=run_id))
     now = datetime.now(UTC)
     shown = most_telling(attempts)
     begun = spans(shown)
@@ -97,14 +98,15 @@ async def run_page(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
         hidden=count_steps(attempts) - count_steps(shown),
         timeline=picture,
         tokens=count_tokens(attempts),
+        trail=[audit_model(item) for item in trail],
     )
 
 
 @post("/runs/{run_id:str}/cancel", include_in_schema=False)
-async def cancel(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
+async def cancel(runtime: WithRuntime, who: Who, run_id: RunId) -> Response[Any]:
     """The cancel button. A run that ended in the meantime is simply shown."""
     try:
-        await cancel_run(runtime, run_id)
+        await cancel_run(runtime, run_id, by=who)
     except Conflict:
         runtime.log.info("cancel.late", run_id=str(run_id))
     return Redirect(f"/runs/{run_id}", status_code=303)

@@ -1,0 +1,38 @@
+"""The audit: who did what by hand to runs, events, pipelines and queues."""
+
+from typing import Any
+from uuid import UUID
+
+from engine.errors import Unavailable
+from engine.runtime import Runtime
+from engine.store import NewAudit
+
+SYSTEM = "hookwright"  # who does what nobody asked for
+
+
+async def record(
+    runtime: Runtime,
+    by: str,
+    action: str,
+    *,
+    target: str = "",
+    run_id: UUID | None = None,
+    event_id: UUID | None = None,
+    **detail: Any,
+) -> None:
+    """Write down what has just been done. It is done: if PostgreSQL is away now, the log has to do.
+
+    by: the name of the token or session. action: `thing.verb`, such as `run.cancel`. detail: JSON-plain.
+    """
+    row = NewAudit(by=by, action=action, target=target, run_id=run_id, event_id=event_id, detail=detail)
+    runtime.log.info(
+        "audit.recorded",
+        by=by,
+        action=action,
+        target=target,
+        **{name: str(value) for name, value in (("run_id", run_id), ("event_id", event_id)) if value is not None},
+    )
+    try:
+        await runtime.store.insert_audit([row])
+    except Unavailable as error:
+        runtime.log.warning("audit.unwritten", by=by, action=action, target=target, error=str(error))
