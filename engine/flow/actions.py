@@ -19,15 +19,16 @@ from engine.core.outcome import EndRun, Failed, Proceed, RetryAfter, Stopped, Su
 from engine.core.retry import RetryPolicy
 from engine.core.run import AttemptStatus, ErrorInfo
 from engine.flow.attempts import FAILURES, as_text, failure_of, make_row, observe, refuse
-from engine.flow.execution import Call, Done, Execution, counted
+from engine.flow.execution import NEVER, Call, Done, Execution, counted
 from engine.flow.frame import Frame, OutOfTime, RunStopped, StepGaveUp
+from engine.flow.unknown import UNKNOWN_OUTCOME, cares, counted_deaths, describe, is_unknown, may_repeat
 from engine.pipeline.expression import ExpressionError, from_stored, to_stored
 from engine.pipeline.spec import Cache, Repeat, Step
 from engine.plugin.api import StepError
 from engine.store import AttemptRow, StoredAttempt
 
 IN_PROCESS = 5.0  # seconds: a shorter delay sleeps here, a longer one releases the worker
-MAX_INTERRUPTIONS = 10  # a step whose worker died this often is given up: it may be what kills them
+MAX_DEATHS = 3  # a step whose worker died this often is given up: it may be what kills them
 STOP = "stop"  # marks the attempt of a `stop` step, so that a resumed run ends there again
 IDEMPOTENT_ATTEMPTS = 3
 
@@ -44,10 +45,8 @@ async def run_action(execution: Execution, frame: Frame, step: Step, key: str) -
     type_ = execution.environment.catalog.steps.get(step.uses)
     if type_ is None:
         raise refuse(execution, step, key, "unknown_step", f"step type `{step.uses}` is not installed on this worker")
-    interruptions = len(earlier) - counted(earlier) if earlier else 0
-    if interruptions >= MAX_INTERRUPTIONS:
-        text = f"given up: the worker stopped {interruptions} times while this step ran"
-        raise refuse(execution, step, key, "interrupted", text)
+    if earlier:
+        await _judge_lost(execution, step, key, type_, earlier)
     return await run_attempts(execution, frame, step, key, type_, earlier, _perform)
 
 
@@ -58,6 +57,9 @@ def take_over(frame: Frame, step: Step, earlier: list[StoredAttempt]) -> datetim
         return None
     if last.status in FAILURES:
         raise failure_of(last)
+    if last.status == AttemptStatus.SKIPPED:  # by a person
+        frame.show(step, "skipped", attempts=counted(earlier[:-1]))
+        return last.finished_at
     if last.status != AttemptStatus.SUCCEEDED:
         return None
     output = msgspec.json.decode(last.output) if last.output is not None else None
@@ -76,6 +78,21 @@ def take_over(frame: Frame, step: Step, earlier: list[StoredAttempt]) -> datetim
     )
     assert last.finished_at is not None
     return last.finished_at
+
+
+async def _judge_lost(
+    execution: Execution, step: Step, key: str, type_: StepType, earlier: list[StoredAttempt]
+) -> None:
+    """Return if an attempt that a worker took to its grave may be followed by another one."""
+    if cares(step, type_) and is_unknown(earlier):
+        text = describe(step, earlier[-1])
+        if step.on_unknown == "fail":
+            raise refuse(execution, step, key, UNKNOWN_OUTCOME, text)
+        await execution.park(NEVER, f"a decision about {text}")
+    deaths = counted_deaths(earlier)
+    if deaths >= MAX_DEATHS:
+        text = f"given up: the worker died {deaths} times while this step ran"
+        raise refuse(execution, step, key, "interrupted", text)
 
 
 async def ready(execution: Execution, frame: Frame, step: Step, earlier: list[StoredAttempt]) -> None:
@@ -233,7 +250,10 @@ async def _interruptible(
         return await perform(execution, frame, call, count, number, started)
     except asyncio.CancelledError:
         if execution.hold.reason != "lost":
-            execution.pending.append(make_row(execution, call, number, AttemptStatus.INTERRUPTED, started))
+            row = make_row(execution, call, number, AttemptStatus.INTERRUPTED, started)
+            if execution.hold.reason == "stop":
+                row = msgspec.structs.replace(row, error=may_repeat("the worker stopped and gave the attempt back"))
+            execution.pending.append(row)
             frame.show(call.step, "cancelled", attempts=count - 1)
         raise
 

@@ -56,6 +56,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
             "rate_limit",
             "timeout",
             "retry",
+            "on_unknown",
             "cache",
             "output",
             "sensitive",

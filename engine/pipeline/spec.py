@@ -182,6 +182,7 @@ class Step(msgspec.Struct, frozen=True):
     output: Template | None = None  # `result` in scope
     cache: Cache | None = None
     idempotency_key: Template | None = None
+    on_unknown: str = "retry"  # fail | ask | retry: after an attempt whose outcome nobody knows
     shape: str = "action"  # action | call | group | parallel | switch | wait
     pipeline: str | None = None  # call: id of the called pipeline
     steps: tuple["Step", ...] = ()  # group

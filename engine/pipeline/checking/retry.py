@@ -1,7 +1,8 @@
-"""`retry:` and `cache:` of a step."""
+"""`retry:`, `on_unknown:` and `cache:` of a step."""
 
 from typing import Any
 
+from engine.core.catalog import Effect
 from engine.core.retry import RetryPolicy
 from engine.pipeline.checking.expressions import Desk, compile_condition
 from engine.pipeline.checking.keys import check_keys
@@ -14,7 +15,10 @@ from engine.pipeline.checking.values import (
     need_list,
     need_number,
     need_text,
+    need_word,
 )
+from engine.pipeline.defaults import CALL
+from engine.pipeline.grammar.section import ON_UNKNOWN
 from engine.pipeline.grammar.steps import CACHE, RETRY
 from engine.pipeline.inference.names import Names
 from engine.pipeline.marks import Path
@@ -58,6 +62,18 @@ def read_retry(desk: Desk, path: Path, value: Any, names: Names) -> Retry | None
         known = names if "error" in names.roots else names.adding("error")
         when = compile_condition(desk, (*path, "when"), value["when"], known)
     return Retry(RetryPolicy(**policy), when)
+
+
+def read_on_unknown(desk: Desk, path: Path, value: Any, uses: str) -> str:
+    """What follows an outcome that nobody knows. Only where doing it twice can be seen."""
+    type_ = desk.catalog.steps.get(uses)
+    if uses.startswith(CALL):
+        message = "`on_unknown` does not go with the call of a pipeline"
+        desk.source.error("E142", path, message, "give it to the steps of that pipeline that need it", key=True)
+    elif type_ is not None and type_.effect != Effect.EFFECT:
+        message = f"`on_unknown` does not go with `{uses}`, which is {type_.effect}"
+        desk.source.error("E142", path, message, "it can be run again without harm: remove the line", key=True)
+    return need_word(desk.source, path, value, "`on_unknown`", ON_UNKNOWN) or "retry"
 
 
 def read_cache(desk: Desk, path: Path, value: Any, names: Names) -> Cache | None:

@@ -12,7 +12,7 @@ from engine.pipeline.checking.expressions import Desk, compile_condition, compil
 from engine.pipeline.checking.keys import check_keys
 from engine.pipeline.checking.limits import read_concurrency, read_key, read_queue, read_rate_limit
 from engine.pipeline.checking.loops import BEFORE, read_for_each, read_repeat
-from engine.pipeline.checking.retry import read_cache, read_retry
+from engine.pipeline.checking.retry import read_cache, read_on_unknown, read_retry
 from engine.pipeline.checking.sensitive import read_sensitive
 from engine.pipeline.checking.shapes import find_shape
 from engine.pipeline.checking.step_ids import Hidden, Later, find_ids
@@ -130,7 +130,7 @@ class StepReader:
         place = source.marks.value(path)
         return Step(
             **inner.fields,
-            **self.settings(path, item, inside, raw),
+            **self.settings(path, item, uses, inside, raw),
             key=key,
             id=id_,
             name=name,
@@ -261,7 +261,7 @@ class StepReader:
         self.views = after
         return steps
 
-    def settings(self, path: Path, item: dict[str, Any], names: Names, raw: Names) -> dict[str, Any]:
+    def settings(self, path: Path, item: dict[str, Any], uses: str, names: Names, raw: Names) -> dict[str, Any]:
         """Of the Step: what goes with actions and calls. names: with the item of a loop; raw: with the result too."""
         desk = self.desk
         found: dict[str, Any] = {}
@@ -276,6 +276,8 @@ class StepReader:
                 found[key] = read(desk, (*path, key), item[key], names)
         if "repeat" in item:
             found["repeat"] = read_repeat(desk, (*path, "repeat"), item["repeat"], raw)
+        if "on_unknown" in item:
+            found["on_unknown"] = read_on_unknown(desk, (*path, "on_unknown"), item["on_unknown"], uses)
         if "timeout" in item:
             found["timeout"] = need_duration(self.source, (*path, "timeout"), item["timeout"], "`timeout`")
         if "queue" in item:

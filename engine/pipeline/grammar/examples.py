@@ -102,6 +102,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "output": "output: ${{ result.body }}",
         "cache": "cache: 1d",
         "idempotency_key": "idempotency_key: order-${{ inputs.title }}",
+        "on_unknown": "on_unknown: ask",
         "sensitive": "sensitive: [body.token]",
         "queue": "queue: default",
         "concurrency": "concurrency: {limit: 3}",

@@ -39,4 +39,5 @@ def section(name: str, what: str, *keys: Key, foreign: Mapping[str, str] | None 
 
 ON_LIMIT = ("queue", "drop", "cancel_running", "keep_latest")
 FAIL_OR_CONTINUE = ("fail", "continue")
+ON_UNKNOWN = ("fail", "ask", "retry")
 SCOPES = ("pipeline", "global")

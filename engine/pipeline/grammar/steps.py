@@ -13,7 +13,7 @@ from engine.pipeline.grammar.pipeline import (
     RESPOND,
     TRIGGER,
 )
-from engine.pipeline.grammar.section import FAIL_OR_CONTINUE, Key, Section, section
+from engine.pipeline.grammar.section import FAIL_OR_CONTINUE, ON_UNKNOWN, Key, Section, section
 
 STEP = section(
     "step",
@@ -42,6 +42,13 @@ STEP = section(
     Key("output", "template", "What is kept of the `result`.", "the result"),
     Key("cache", "section", "Reuse a successful output: a duration, or an object.", "none", section="cache"),
     Key("idempotency_key", "template", "Handed to the plugin; the same for every attempt.", "run + step + item"),
+    Key(
+        "on_unknown",
+        "word",
+        "After a worker died in the middle of a step with an effect: fail, ask a person, or run it again.",
+        "retry",
+        ON_UNKNOWN,
+    ),
     Key("sensitive", "any", "`true`, or a list of paths in the output that are masked everywhere.", "[]"),
     Key("queue", "template", "Which workers run it.", "default"),
     Key("concurrency", "section", "How many attempts at a time.", "none", section="concurrency"),

@@ -187,13 +187,13 @@ async def test_cancelling_a_running_run_interrupts_it_and_runs_finally(house: Ho
 
 
 async def test_a_step_that_keeps_killing_its_worker_is_given_up(house: House) -> None:
-    """After ten interruptions the step fails instead of taking the next worker down."""
+    """After three deaths the step fails instead of taking the next worker down."""
     await house.deploy("""
         id: test
         steps: [{id: gate, uses: test.gate}]
     """)
     run_id = await house.start()
-    for _ in range(10):
+    for _ in range(3):
         hold = Hold()
         await die(house, await until_gate(house, run_id, hold), hold)
     house.probe.gate = None

@@ -34,6 +34,7 @@ COMPANIONS: dict[tuple[str, str], dict[str, Any]] = {  # what an example cannot 
     ("wait", "since"): {"events": [{"source": "stripe"}], "timeout": "1h"},
     ("respond", "*"): {"mode": "sync"},
     ("step", "uses"): {"with": {"url": "https://shop.example.com"}},
+    ("step", "on_unknown"): {"uses": "notify.slack", "with": {"webhook_url": "https://hooks.slack.com/x", "text": "a"}},
     ("connection", "with"): {"uses": "postgres"},
 }
 

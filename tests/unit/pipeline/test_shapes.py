@@ -178,6 +178,10 @@ def test_lists_to_repeat_for(value: str, expected: type) -> None:
         ("- {wait: 1s, for_each: [1]}", "4:16 E142 `for_each` does not go with `wait`"),
         ("- {parallel: {a: [{uses: value}]}, output: 1}", "4:38 E142 `output` does not go with `parallel`"),
         ("- {switch: [{if: 'inputs.n > 1', steps: [{uses: value}]}], cache: 1d}", "4:62 E142 `cache` does not go"),
+        ("- {wait: 1s, on_unknown: ask}", "4:16 E142 `on_unknown` does not go with `wait`"),
+        ("- {uses: value, on_unknown: ask}", "4:19 E142 `on_unknown` does not go with `value`, which is pure"),
+        ("- {uses: http.request, with: {url: a}, on_unknown: ask}", "4:42 E142 `on_unknown` does not go with `http."),
+        ("- {uses: mail.send, on_unknown: perhaps}", "4:35 E111 `perhaps` is not possible"),
         # nothing in it
         ("- steps: []", "4:5 E104 `steps` has no steps"),
         ("- parallel: {}", "4:15 E104 `parallel` has no branches"),
