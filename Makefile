@@ -14,7 +14,7 @@ EDITOR_TOOLS := $(VENV)/editor
 YAML_SERVER := yaml-language-server@1.25.0
 ARGS ?=
 
-.PHONY: help setup up test check editor format bench docs pictures clean constraints
+.PHONY: help setup up test chaos check editor format bench docs pictures clean constraints
 
 help: ## this list
 	@echo 'Hookwright: webhooks in, pipelines run. `make up` is all it takes.'; echo
@@ -47,6 +47,10 @@ up: $(STAMP) ## start everything on http://127.0.0.1:8000; Ctrl-C stops it
 
 test: $(STAMP) ## all tests
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+chaos: $(STAMP) ## random deaths of processes, ten thousand schedules; ARGS="-k first", CHAOS_SEED=1000
+	@CHAOS_SCHEDULES=$${CHAOS_SCHEDULES:-10000} \
+		$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/chaos tests/acceptance/test_crashes.py $(ARGS)
 
 check: $(STAMP) ## lint, formatting, types, layers, docs
 	@$(BIN)/ruff check .

@@ -1,0 +1,67 @@
+"""What the schedules run: every shape that keeps something between two steps."""
+
+PIPELINES = {
+    "chain": """
+        id: chain
+        triggers: [{uses: event, with: {type: chain}}]
+        steps:
+          - {id: take, uses: value, with: {n: "${{ event.body.n }}"}}
+          - {id: first, uses: chaos.send, with: {n: "${{ steps.take.output.n }}"}}
+          - {id: second, uses: chaos.send, with: {n: "${{ steps.take.output.n }}"}}
+        outputs: {n: "${{ steps.second.output.n }}"}
+    """,
+    "fan": """
+        id: fan
+        triggers: [{uses: event, with: {type: fan}}]
+        steps:
+          - id: each
+            for_each: {items: "${{ [1, 2, 3, 4] }}", concurrency: 2}
+            uses: chaos.send
+            with: "${{ item }}"
+          - id: both
+            parallel:
+              left:
+                - {id: left, uses: chaos.send, with: l}
+                - {id: rest, wait: 10ms}
+                - {id: lefter, uses: chaos.send, with: ll}
+              right: [{id: right, uses: chaos.send, with: r}]
+          - id: way
+            switch:
+              - if: event.body.n % 2 == 0
+                steps: [{id: even, uses: chaos.send, with: even}]
+              - else: [{id: odd, uses: chaos.send, with: odd}]
+          - {id: called, uses: "pipeline:callee", with: {n: "${{ event.body.n }}"}}
+        outputs: {each: "${{ steps.each.output }}", callee: "${{ steps.called.output.n }}"}
+    """,
+    "callee": """
+        id: callee
+        inputs: {n: integer}
+        steps: [{id: inner, uses: chaos.send, with: {n: "${{ inputs.n }}"}}]
+        outputs: {n: "${{ steps.inner.output.n }}"}
+    """,
+    "saga": """
+        id: saga
+        triggers: [{uses: event, with: {type: saga}}]
+        steps:
+          - {id: book, uses: chaos.send, with: book, compensate: [{id: unbook, uses: chaos.send, with: unbook}]}
+          - {id: pay, uses: chaos.send, with: pay, compensate: [{id: refund, uses: chaos.send, with: refund}]}
+          - {id: ship, uses: chaos.refuse, with: ship}
+        on_error: [{id: sorry, uses: chaos.send, with: sorry}]
+        finally: [{id: close, uses: chaos.send, with: close}]
+    """,
+    "listener": """
+        id: listener
+        triggers: [{uses: run.finished, with: {pipelines: [chain, saga], outcomes: [succeeded, failed]}}]
+        steps: [{id: heard, uses: chaos.send, with: "${{ event.body.run.id }}"}]
+    """,
+}
+# The effects of a run that has ended: exactly these, in this order where they are in one list.
+EFFECTS = {
+    "chain": [["first", "second"]],
+    "fan": [
+        ["each[0]"], ["each[1]"], ["each[2]"], ["each[3]"], ["left", "lefter"], ["right"], ["called/inner"],
+    ],
+    "saga": [["book", "pay", "refund", "unbook", "sorry", "close"]],
+    "listener": [["heard"]],
+}  # fmt: skip
+OUTCOMES = {"chain": "succeeded", "fan": "succeeded", "saga": "failed", "listener": "succeeded"}

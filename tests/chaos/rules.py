@@ -1,0 +1,43 @@
+"""What must hold after every schedule, whoever died."""
+
+from typing import Any
+
+from tests.chaos.pipelines import EFFECTS, OUTCOMES
+from tests.chaos.world import Delivery, World
+
+
+async def check(world: World, deliveries: list[Delivery]) -> None:
+    """AssertionError names the schedule's deaths and the rule that was broken."""
+    events = [delivery.acknowledged for delivery in deliveries]
+    runs = await world.admin.fetch("select * from run where event_id = any($1::uuid[])", events)
+    heard = await world.admin.fetch("select * from run where pipeline = 'listener'")
+    story = f"deaths: {world.deaths}"
+    by_event: dict[Any, list[Any]] = {}
+    for run in runs:
+        by_event.setdefault(run["event_id"], []).append(run)
+    for delivery in deliveries:
+        mine = by_event.get(delivery.acknowledged, [])
+        assert [run["pipeline"] for run in mine] == [delivery.type], (
+            f"an acknowledged event has not its one run; {story}"
+        )
+    assert world.ledger.repeated() == [], f"a finished step was repeated; {story}"
+    for run in [*runs, *heard]:
+        assert run["status"] == OUTCOMES[run["pipeline"]], f"{dict(run)}; {story}"
+        assert run["worker"] is None, story
+        check_effects(world, run, story)
+    announced = [run for run in runs if run["pipeline"] in ("chain", "saga")]
+    values = sorted(entry.value for run in heard for entry in world.ledger.of(str(run["id"]))[:1])
+    assert values == sorted(str(run["id"]) for run in announced), f"an end was announced not once; {story}"
+    left = await world.admin.fetchval("select count(*) from attempt where status = 'running'")
+    assert left == 0, f"an attempt of an ended run is still running; {story}"
+
+
+def check_effects(world: World, run: Any, story: str) -> None:
+    """All effects, in order; only what was under way at a death may have happened twice."""
+    steps = [entry.step for entry in world.ledger.of(str(run["id"]))]
+    firsts = list(dict.fromkeys(steps))
+    for wanted in EFFECTS[run["pipeline"]]:
+        got = [step for step in firsts if step in wanted]
+        assert got == wanted, f"{run['pipeline']}: {got} instead of {wanted}; {story}"
+    repeats = len(steps) - len(firsts)
+    assert repeats <= 2 * len(world.deaths), f"{repeats} repeats; {story}"
