@@ -13,6 +13,7 @@ from engine.cache import RedisCache, connect_cache
 from engine.core.catalog import Catalog
 from engine.errors import ConfigurationError
 from engine.http_client import create_client
+from engine.listener import Listener
 from engine.pipeline.check import Problem
 from engine.pipeline.deployment import Deployment
 from engine.pipeline.spec import Pipeline
@@ -43,6 +44,7 @@ class Runtime:
     settings: Settings
     store: Store
     queue: Queue
+    listener: Listener
     catalog: Catalog
     observers: Observers
     catalog_problems: tuple[str, ...]
@@ -75,6 +77,8 @@ async def open_runtime(
         stack.push_async_callback(store.close)
         queue = connect_queue(settings.redis_url)
         stack.push_async_callback(queue.close)
+        listener = Listener(store, queue)
+        stack.push_async_callback(listener.close)
         cache = connect_cache(settings.redis_url)
         stack.push_async_callback(cache.close)
         stack.push_async_callback(host.observers.close)
@@ -83,6 +87,7 @@ async def open_runtime(
             settings=settings,
             store=store,
             queue=queue,
+            listener=listener,
             catalog=host.catalog,
             observers=host.observers,
             catalog_problems=tuple(host.problems),

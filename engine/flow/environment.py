@@ -40,6 +40,7 @@ from engine.core.catalog import Catalog
 from engine.core.run import ErrorInfo, RunStatus
 from engine.flow.actions import wait_until
 from engine.flow.announce import is_awaited
+from engine.flow.await_event import EventWait
 from engine.flow.emit import emit_events
 from engine.flow.execute import execute
 from engine.flow.execution import Call, Done, Environment, Execution
@@ -115,7 +116,9 @@ class LiveEnvironment:
     async def wait(
         self, execution: Execution, frame: Frame, step: Step, key: str, began: datetime, until: datetime | None
     ) -> Any:
-        """Wait for a time. Waits for events and approvals cannot be deployed yet, see engine.flow.support."""
+        """Wait for a time or an event. Waits for approvals cannot be deployed yet, see engine.flow.support."""
+        if step.wait is not None and step.wait.events:
+            return await EventWait(self.runtime.store, execution, frame, step, key, began).outcome()
         if until is None:
             text = "this `wait` is not executed by this version"
             raise StepGaveUp(ErrorInfo(type="unsupported", message=text, step=step.id or key))

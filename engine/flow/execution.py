@@ -120,6 +120,7 @@ class Execution:
     parked: dict[object, tuple[datetime | None, str]] = field(default_factory=dict)  # due (None: at once), and why
     kept: list[AttemptRow] | None = None  # rows written since the pipeline's own steps are over, see keep()
     released: RunUpdate | None = None  # what becomes of the run, once everybody is parked
+    taking: asyncio.Lock = field(default_factory=asyncio.Lock)  # of the wait that looks: an event ends only one
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # awaited commits of one run follow one another
     _leaving: asyncio.Event = field(default_factory=asyncio.Event)  # all are parked: the run is let go
     _handed: int = 0  # records with finished rows that were handed to the writer without awaiting their commit

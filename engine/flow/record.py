@@ -92,7 +92,11 @@ async def record_event(
     decisions += refused
     dedup = Dedup(dedup_scope, event.delivery_id, _window(bindings)) if event.delivery_id else None
     ingested = await runtime.store.ingest(IngestRecord(event=event, dedup=dedup, runs=runs, decisions=decisions))
-    if not ingested.duplicate:
+    if ingested.duplicate:  # whoever recorded it may have died before it was heard
+        if ingested.event_id is not None:
+            runtime.listener.hear(ingested.event_id)
+    else:
+        runtime.listener.hear(event)
         ring(runtime, ingested.runs)
         facts = {"id": str(event.id), "source": event.source, "type": event.type, "runs": len(ingested.runs)}
         runtime.observers.notify("event_received", event=facts)

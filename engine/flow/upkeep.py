@@ -14,6 +14,7 @@ DEAD_AFTER = 6.0  # seconds without a heartbeat; with PERIOD and a claim that st
 IDLE = 2.0  # seconds a queued run may wait unclaimed while Redis has nothing queued: its ring was lost
 BUSY = 7.0  # the same while there is a backlog: its ring may be in there, or may be lost
 LEFT_OUT = 2.0  # seconds after which an ended run that is not announced was left out by whoever ended it
+SWEEP = 3  # rounds from one look for events that nobody was told of to the next
 MOST = 1000  # runs rung in one go
 PERIOD = 1.0  # seconds between two rounds
 
@@ -50,11 +51,14 @@ class Upkeep:
         await schedule.fire_due(self._runtime)
         await self._ring(await store.due_unrung(await self._patience(), MOST))
         await announce_owed(self._runtime, LEFT_OUT)
+        if self._rounds % SWEEP == 1:
+            await self._runtime.listener.sweep()
         await self._retention.step()
         if self._rounds % 60 == 1:
             await store.prune_dedup()
             await store.prune_run_keys()
             await store.prune_kv()
+            await store.prune_waits()
 
     async def _patience(self) -> float:
         """Seconds a queued run may wait; none if Redis has lost its memory since the last round."""

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Any
 
 from engine.core.duration import format_duration, parse_duration
@@ -12,6 +11,7 @@ from engine.flow.execution import Execution
 from engine.flow.frame import Frame, StepGaveUp
 from engine.flow.steps import run_steps
 from engine.flow.waits import seconds_of
+from engine.flow.wanted import Wanted
 from engine.pipeline.expression import ExpressionError
 from engine.pipeline.expression.moments import iso
 from engine.pipeline.spec import Approval, Step, Wait, WaitEvent
@@ -34,19 +34,14 @@ class Waiter:
     """One wait that is under way."""
 
     def __init__(self, frame: Frame, wanted: tuple[WaitEvent, ...]) -> None:
-        self.frame = frame
-        self.wanted = wanted
+        self.wanted = [Wanted(event, frame.scope) for event in wanted]
         self.index = -1
         self.found: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     def takes(self, event: dict[str, Any]) -> bool:
         """Whether the event ends the wait. ExpressionError if a condition cannot be evaluated."""
         for index, wanted in enumerate(self.wanted):
-            if wanted.source is not None and not fnmatchcase(str(event["source"]), wanted.source):
-                continue
-            if wanted.type is not None and not fnmatchcase(str(event["type"]), wanted.type):
-                continue
-            if wanted.condition is None or wanted.condition.condition(self.frame.scope.extended(incoming=event)):
+            if wanted.takes(event):
                 self.index = index
                 return True
         return False

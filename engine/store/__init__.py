@@ -1,5 +1,6 @@
 """PostgreSQL: the only place that imports Piccolo and asyncpg."""
 
+from engine.store.hearing import EventName, Hit
 from engine.store.history import Week
 from engine.store.migrate import migrate
 from engine.store.rows import (
@@ -30,6 +31,7 @@ from engine.store.rows import (
     StoredAttempt,
 )
 from engine.store.store import Store, connect
+from engine.store.waits import OpenedWait, Seen
 
 __all__ = [
     "ApiKeyRow",
@@ -41,13 +43,16 @@ __all__ = [
     "DecisionCount",
     "Dedup",
     "EventFilter",
+    "EventName",
     "EventSummary",
     "HeartbeatReply",
+    "Hit",
     "IngestRecord",
     "Ingested",
     "InvalidData",
     "NewAudit",
     "NewRun",
+    "OpenedWait",
     "PipelineRow",
     "RunFilter",
     "RunKey",
@@ -55,6 +60,7 @@ __all__ = [
     "RunSummary",
     "RunUpdate",
     "ScheduleEntry",
+    "Seen",
     "Stats",
     "Store",
     "StoredAttempt",

@@ -9,11 +9,13 @@ from engine.store.claims import Claims
 from engine.store.database import Database
 from engine.store.documents import Documents
 from engine.store.events import Events
+from engine.store.hearing import Hearing
 from engine.store.history import History
 from engine.store.ingest import Ingest
 from engine.store.keys import Keys
 from engine.store.pipelines import Pipelines
 from engine.store.runs import Runs
+from engine.store.waits import Waits
 
 PRUNED_MOST = 5000  # rows in one go
 PRUNED_ROUNDS = 20  # of so many rows at once
@@ -40,7 +42,7 @@ select count(*) as gone from gone
 """
 
 
-class Store(Ingest, Claims, Announcements, Audits, Runs, Events, History, Pipelines, Keys):
+class Store(Ingest, Claims, Announcements, Audits, Runs, Events, Waits, Hearing, History, Pipelines, Keys):
     """PostgreSQL as the rest of the engine sees it.
 
     Every method raises Unavailable while PostgreSQL is away and works again by itself when it is back.

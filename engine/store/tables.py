@@ -3,7 +3,7 @@
 Piccolo wants one primary key column: attempt, schedule and kv have a composite key in the database, whose first
 column is marked here.
 
-Not here, since only raw SQL reads it: `audit`.
+Not here, since only raw SQL reads them: `audit`; `wait`, `awaited`, `wait_kind`, `arrival`, `wait_sweep`.
 """
 
 from piccolo.columns import JSON, JSONB, UUID, Boolean, Bytea, Integer, SmallInt, Text, Timestamptz

@@ -56,7 +56,7 @@ concurrency: {key: x}
 steps:
   - {id: one, uses: test.effect, with: second}
   - parallel:
-      a: [{wait: {events: [{source: x, if: incoming.id == run.id}], timeout: 1h}}]
+      a: [{uses: test.effect, sensitive: true}]
       b: [{uses: test.effect, rate_limit: {limit: 1, period: 1s}}]
 """
 
@@ -66,8 +66,8 @@ async def test_what_cannot_be_executed_yet_is_not_deployed(house: House) -> None
     assert await house.deploy(GOOD) == []
     problems = await house.deploy(WAITING)
     assert [(problem.code, problem.line) for problem in problems] == [("E120", 3), ("E120", 7), ("E120", 8)]
-    assert "`wait` for events is not executed by this version yet" in problems[1].message
-    assert problems[1].source_line.strip().startswith("a: [{wait:")
+    assert "`sensitive` is not executed by this version yet" in problems[1].message
+    assert problems[1].source_line.strip().startswith("a: [{uses:")
     await house.finish()
     assert [call[1] for call in house.probe.calls] == ["first"]
     rows = await house.runtime.store.list_pipelines()

@@ -15,6 +15,7 @@ MIGRATE = "import asyncio, sys; from engine.store import migrate; asyncio.run(mi
 TABLES = {
     "event", "dedup", "decision", "run", "attempt", "pipeline", "pipeline_version", "schedule", "worker", "api_key",
     "kv", "tally", "announcement", "run_key", "audit", "migration",
+    "wait", "wait_kind", "wait_sweep", "awaited", "arrival",
 }  # fmt: skip
 
 
