@@ -1,4 +1,4 @@
-"""The other half of a thousand random schedules of deaths: two files, so that two workers of the test run share them."""
+"""The other half of a thousand random schedules of deaths: two files, so that two workers share them."""
 
 import pytest
 
