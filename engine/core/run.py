@@ -49,5 +49,8 @@ class Decision(msgspec.Struct, frozen=True):
     matched: bool
     # matched | event_type | condition_false | condition_error | invalid_inputs | disabled | duplicate | dedup_error |
     # chain_too_long
+    # debounced | batched: it waits for others, in the burst or batch `gather`, which becomes a run at `due_at` (null:
+    # when it is full); debounce_error | batch_error: its key has no value; pipeline_removed | trigger_removed |
+    # event_gone | disabled | invalid_inputs about the last event of such: no run came of its `size` events
     reason: str
     detail: dict[str, Any] = {}  # e.g. {"condition": "...", "values": {"event.body.x": 1}, "error": "..."}

@@ -72,7 +72,8 @@ async def _announce(runtime: Runtime, run_id: UUID) -> None:
     ]
     if not bindings:
         return
-    depth = next_depth(await runtime.store.get_event(run.event_id) if run.event_id is not None else None)
+    ids = [run.event_id] if run.event_id is not None else await runtime.store.events_of_run(run_id)
+    depth = next_depth(*(await runtime.store.get_events(ids)).values())
     event = Event(
         id=uuid7(),
         source=ENDED,

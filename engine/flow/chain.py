@@ -9,8 +9,7 @@ RUN = "x-hookwright-run"  # header of both: the run it comes from
 MAX_DEPTH = 5  # a longer chain is cut: pipelines that wake each other do so without end
 
 
-def next_depth(event: Event | None) -> int:
-    """The depth of what a run started by this event says. Only our own events count: anybody can send headers."""
-    if event is None or event.source not in (SOURCE, ENDED):
-        return 1
-    return int(event.headers.get(DEPTH, "0")) + 1
+def next_depth(*events: Event | None) -> int:
+    """The depth of what a run started by these events says. Only our own events count: anybody can send headers."""
+    own = [event for event in events if event is not None and event.source in (SOURCE, ENDED)]
+    return max((int(event.headers.get(DEPTH, "0")) for event in own), default=0) + 1

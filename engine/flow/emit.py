@@ -16,7 +16,7 @@ from engine.runtime import Runtime
 async def emit_events(runtime: Runtime, execution: Execution, key: str, emitted: list[tuple[str, Any]]) -> None:
     """Record what a step emitted, before its own checkpoint. Its number in the step makes it count once."""
     run = execution.run
-    depth = next_depth(run.event)
+    depth = next_depth(run.event, *(run.events or ()))
     for index, (type_, body) in enumerate(emitted):
         event = Event(
             id=uuid7(),

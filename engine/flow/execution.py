@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from engine.core.catalog import Catalog, StepType
+from engine.core.event import Event, view
 from engine.core.outcome import Outcome
 from engine.core.run import AttemptStatus, ErrorInfo, RunStatus
 from engine.errors import Unavailable
@@ -152,8 +153,8 @@ class Execution:
                 "replay_of": str(run.replay_of) if run.replay_of else None,
             },
         }
-        if (events := getattr(run, "events", None)) is not None:  # of a batch, which only simulations have so far
-            roots["events"] = events
+        if (events := getattr(run, "events", None)) is not None:  # of a batch; a simulation has views already
+            roots["events"] = [view(event) if isinstance(event, Event) else event for event in events]
         self.root = Frame(self.pipeline, Scope(roots, run.event), steps)
 
     # Writing. Every write names the turn it belongs to and says whether it won.

@@ -9,7 +9,8 @@ from engine.core.event import Event
 from engine.core.run import Decision
 from engine.errors import NotFound
 from engine.flow.chain import ENDED, SOURCE
-from engine.flow.record import build_runs, ring
+from engine.flow.make_run import ring
+from engine.flow.record import build_runs
 from engine.pipeline.deployment import Binding
 from engine.runtime import Runtime
 from engine.store import IngestRecord

@@ -7,7 +7,7 @@ import msgspec
 from engine.core.ids import uuid7
 from engine.errors import BadRequest, NotFound
 from engine.flow.execution import now
-from engine.flow.record import render_labels, ring
+from engine.flow.make_run import render_labels, ring
 from engine.pipeline.match import validate_inputs
 from engine.runtime import Runtime
 from engine.store import IngestRecord, NewRun

@@ -47,9 +47,6 @@ def _found(pipeline: Pipeline, lines: list[str]) -> Iterator[tuple[str, Position
 
 
 def _of_trigger(trigger: Trigger) -> Iterator[str]:
-    for name in ("debounce", "batch"):
-        if getattr(trigger, name) is not None:
-            yield f"`{name}`"
     if trigger.respond is not None and trigger.respond != Respond():
         yield "`respond`"
 

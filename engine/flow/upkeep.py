@@ -7,6 +7,7 @@ from engine.flow import schedule
 from engine.flow.announce import announce_owed
 from engine.flow.deploy import deploy_stored
 from engine.flow.execution import now
+from engine.flow.gather import Gatherer
 from engine.flow.retention import Retention
 from engine.runtime import Runtime
 
@@ -28,6 +29,7 @@ class Upkeep:
         self._revision: str | None = None
         self._rounds = 0
         self._retention = Retention(runtime)
+        self._gatherer = Gatherer(runtime)
 
     async def follow(self) -> None:
         """Take over a new deployment. Every worker does this."""
@@ -49,6 +51,7 @@ class Upkeep:
             self._runtime.log.warning("runs.rescued", runs=len(rescued))
         await self._ring(rescued)
         await schedule.fire_due(self._runtime)
+        await self._gatherer.round()
         await self._ring(await store.due_unrung(await self._patience(), MOST))
         await announce_owed(self._runtime, LEFT_OUT)
         if self._rounds % SWEEP == 1:

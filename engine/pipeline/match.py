@@ -10,7 +10,7 @@ from engine.core.catalog import TriggerKind
 from engine.core.run import Decision
 from engine.errors import BadRequest
 from engine.pipeline.deployment import RUN_FINISHED, Binding
-from engine.pipeline.expression import ExpressionError
+from engine.pipeline.expression import ExpressionError, Template
 from engine.pipeline.spec import Pipeline, Trigger
 
 MAX_PROBLEMS = 20
@@ -25,7 +25,10 @@ class InvalidInputs(BadRequest):
 
 
 def match(binding: Binding, event_type: str, scope: Mapping[str, Any]) -> tuple[Decision, dict[str, Any] | None]:
-    """The decision, and the run's inputs if it matched. The scope has `event` and `env`."""
+    """The decision, and the run's inputs if it matched. The scope has `event` and `env`.
+
+    Without inputs if the event first waits for others: they are rendered when a run comes of them.
+    """
     trigger, pipeline = binding.trigger, binding.pipeline
 
     def no(reason: str, **detail: Any) -> tuple[Decision, None]:
@@ -44,21 +47,27 @@ def match(binding: Binding, event_type: str, scope: Mapping[str, Any]) -> tuple[
             return no("condition_error", condition=condition.source, error=str(error), values=values)
         if not holds:
             return no("condition_false", condition=condition.source, values=condition.explain(scope))
+    matched = Decision(pipeline.id, trigger.id, matched=True, reason="matched")
+    if trigger.debounce is not None or trigger.batch is not None:
+        return matched, {}
+    inputs = render_inputs(pipeline, trigger, scope)
+    return (inputs, None) if isinstance(inputs, Decision) else (matched, inputs)
+
+
+def render_inputs(pipeline: Pipeline, trigger: Trigger, scope: Mapping[str, Any]) -> dict[str, Any] | Decision:
+    """The inputs of a run that this trigger starts; or why it starts none."""
     try:
-        inputs = {name: template.render(scope) for name, template in trigger.inputs.items()}
-        complete = validate_inputs(pipeline, inputs)
+        return validate_inputs(pipeline, {name: template.render(scope) for name, template in trigger.inputs.items()})
     except ExpressionError as error:
-        return no("invalid_inputs", error=str(error))
+        detail: dict[str, Any] = {"error": str(error)}
     except InvalidInputs as error:
-        return no("invalid_inputs", error=str(error), problems=error.problems)
-    return Decision(pipeline.id, trigger.id, matched=True, reason="matched"), complete
+        detail = {"error": str(error), "problems": error.problems}
+    return Decision(pipeline.id, trigger.id, matched=False, reason="invalid_inputs", detail=detail)
 
 
-def render_dedup_key(trigger: Trigger, scope: Mapping[str, Any]) -> str | None:
-    """The key of the trigger's own `dedup`; None without one. ExpressionError if it has no value."""
-    if trigger.dedup is None or trigger.dedup.key is None:
-        return None
-    value = trigger.dedup.key.render(scope)
+def render_key(key: Template, scope: Mapping[str, Any]) -> str:
+    """A key as text. ExpressionError if it has no value."""
+    value = key.render(scope)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 

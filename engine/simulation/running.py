@@ -41,9 +41,9 @@ class GivenEvent:
 
 
 class SimulatedRun(ClaimedRun, frozen=True, kw_only=True):
-    """A run as a worker would have claimed it. events: of a batch."""
+    """A run as a worker would have claimed it. events: of a batch, as expressions see them."""
 
-    events: list[dict[str, Any]] | None = None
+    events: list[dict[str, Any]] | None = None  # type: ignore[assignment]
 
 
 def simulate(

@@ -12,7 +12,7 @@ from engine.core.run import Decision
 from engine.pipeline.deployment import Binding
 from engine.pipeline.expression import ExpressionError, Template
 from engine.pipeline.expression.moments import iso, parse_moment
-from engine.pipeline.match import InvalidInputs, match, validate_inputs
+from engine.pipeline.match import InvalidInputs, match, render_inputs, validate_inputs
 from engine.pipeline.spec import Pipeline, Trigger
 from engine.simulation.events import make_event
 from engine.simulation.requests import Refused, delivery_of, receive
@@ -151,7 +151,7 @@ def _collect(setting: Setting, binding: Binding, taken: list[tuple[float, dict[s
     if trigger.batch is not None:
         fired, count = _batch(setting, trigger, taken)
         events = [event for _, event in taken[:count]]
-        return Start(trigger=trigger, events=events, after=fired)
+        return _with_inputs(setting, binding, Start(trigger=trigger, events=events, after=fired), {"events": events})
     if trigger.debounce is not None:
         fired = _debounce(setting, trigger, taken)
         event = taken[-1][1]
@@ -162,8 +162,19 @@ def _collect(setting: Setting, binding: Binding, taken: list[tuple[float, dict[s
             f"`events` start {len(taken)} runs: trigger `{trigger.id}` has neither `batch` nor `debounce`; "
             "a test describes one run"
         )
-    scope = {"env": setting.env, "event": event, "run": {"started_at": iso(setting.now)}}
-    return Start(trigger=trigger, event=event, inputs=_without_defaults(binding, scope), after=fired)
+    return _with_inputs(setting, binding, Start(trigger=trigger, event=event, after=fired), {"event": event})
+
+
+def _with_inputs(setting: Setting, binding: Binding, start: Start, roots: dict[str, Any]) -> Start:
+    """The same with the inputs that the trigger gives; a burst or batch gets them only now."""
+    moment = setting.now + timedelta(seconds=start.after)
+    scope = {"env": setting.env, "run": {"started_at": iso(moment)}, **roots}
+    if "inputs" not in setting.data:
+        inputs = render_inputs(setting.pipeline, binding.trigger, scope)
+        if isinstance(inputs, Decision):
+            return _not_triggered([inputs])
+    start.inputs = _without_defaults(binding, scope)
+    return start
 
 
 def _batch(setting: Setting, trigger: Trigger, taken: list[tuple[float, dict[str, Any]]]) -> tuple[float, int]:

@@ -1,5 +1,6 @@
 """PostgreSQL: the only place that imports Piccolo and asyncpg."""
 
+from engine.store.gather import MOST_EVENTS
 from engine.store.hearing import EventName, Hit
 from engine.store.history import Week
 from engine.store.migrate import migrate
@@ -14,6 +15,9 @@ from engine.store.rows import (
     Dedup,
     EventFilter,
     EventSummary,
+    Firing,
+    Gathering,
+    GatherRow,
     HeartbeatReply,
     Ingested,
     IngestRecord,
@@ -34,6 +38,7 @@ from engine.store.store import Store, connect
 from engine.store.waits import OpenedWait, Seen
 
 __all__ = [
+    "MOST_EVENTS",
     "ApiKeyRow",
     "AttemptRow",
     "AuditFilter",
@@ -45,6 +50,9 @@ __all__ = [
     "EventFilter",
     "EventName",
     "EventSummary",
+    "Firing",
+    "GatherRow",
+    "Gathering",
     "HeartbeatReply",
     "Hit",
     "IngestRecord",

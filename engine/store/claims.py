@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from engine.core.event import Event
 from engine.core.ids import uuid7
 from engine.core.run import RunStatus
 from engine.errors import Unavailable
@@ -53,6 +54,11 @@ order by taken.id
 ATTEMPTS = """
 select run_id, step, number, status, input, output, error, usage, started_at, finished_at, cached, due_at
 from attempt where run_id = any($1::uuid[]) order by run_id, started_at, step, number
+"""
+
+BATCHES = """
+select batch_event.run_id, event.* from batch_event join event on event.id = batch_event.event_id
+where batch_event.run_id = any($1::uuid[]) order by batch_event.run_id, batch_event.number
 """
 
 # A claim whose result is unknown may have left runs that nobody works on.
@@ -216,12 +222,15 @@ class Claims:
                 for row in await self._leasing.fetch(ATTEMPTS, later) if later else ():
                     values = dict(row)
                     attempts.setdefault(values.pop("run_id"), []).append(as_row(values, StoredAttempt))
+                events: dict[UUID, list[Event]] = {row["id"]: [] for row in rows if row["batched"]}
+                for row in await self._leasing.fetch(BATCHES, list(events)) if events else ():
+                    events[row["run_id"]].append(event_of(row))
             except (Unavailable, asyncio.CancelledError):
                 doubtful = (run_id for run_id in run_ids if self._held.get(run_id) != worker_id)
                 self._doubtful.setdefault(worker_id, set()).update(doubtful)
                 raise
             self._held.update((row["id"], worker_id) for row in rows)
-        return [_claimed(row, attempts.get(row["id"], [])) for row in rows]
+        return [_claimed(row, attempts.get(row["id"], []), events.get(row["id"])) for row in rows]
 
     async def _settle(self) -> None:
         """Give back what claims with an unknown result may have taken."""
@@ -371,7 +380,7 @@ def _sorter() -> Callable[[CheckpointRecord], bool]:
     return joins
 
 
-def _claimed(row: Any, attempts: list[StoredAttempt]) -> ClaimedRun:
+def _claimed(row: Any, attempts: list[StoredAttempt], events: list[Event] | None) -> ClaimedRun:
     event = None
     if row["source"] is not None:
         event = event_of(row, id=row["event_id"], replay_of=row["event_replay_of"])
@@ -394,6 +403,7 @@ def _claimed(row: Any, attempts: list[StoredAttempt]) -> ClaimedRun:
         queue=row["queue"],
         batched=row["batched"],
         parent=row["parent"],
+        events=tuple(events) if events is not None else None,
     )
 
 

@@ -33,7 +33,11 @@ MAKE = "select make_week($1, $2, $3)"
 NEEDED = """
 select
     (select count(*) from (
-        select from run where status in ('queued', 'running', 'waiting') and (id < $1 or event_id < $1) limit 1000
+        (select from run where status in ('queued', 'running', 'waiting') and (id < $1 or event_id < $1) limit 1000)
+        union all (select from gather where last_event < $1 limit 1)
+        union all (select from gathered where event_id < $1 limit 1)
+        union all (select from run join batch_event on batch_event.run_id = run.id
+            where status in ('queued', 'running', 'waiting') and run.batched and batch_event.event_id < $1 limit 1)
     ) as r) as runs
 """
 DELETE_RUNS = """
@@ -41,6 +45,8 @@ with old as (
     select id from run where id < $1 and finished_at is not null order by id limit $2 for update skip locked
 ), gone as (
     delete from run using old where run.id = old.id returning run.id
+), batches as (
+    delete from batch_event using old where batch_event.run_id = old.id
 )
 select count(*) as gone from gone
 """
@@ -87,7 +93,7 @@ class History:
         return made
 
     async def count_needed(self, until: datetime) -> int:
-        """Open runs, 1,000 at most, that began before or go back to an event before."""
+        """Open runs, bursts and batches that began before or go back to an event before; not all of them if many."""
         return int((await self._database.fetch(NEEDED, first_id(until)))[0]["runs"])
 
     async def delete_runs(self, until: datetime) -> int:

@@ -6,14 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from engine.core.event import Event
 from engine.core.ids import uuid7
 from engine.errors import HookwrightError, Unavailable
 from engine.store.connection import Held
-from engine.store.rows import Dedup, Ingested, IngestRecord, NewRun, RunKey
-from engine.store.writer import GroupWriter
+from engine.store.gather import MOST_BYTES
+from engine.store.rows import Dedup, Gathering, Ingested, IngestRecord, InvalidData, RunKey
+from engine.store.writer import AGAIN, GroupWriter
 
 MOST_TEXT = 500  # characters of a source, type or path: they are indexed, and an index row has a limit
 MOST_KEY = 200  # characters; longer idempotency keys are stored as a hash
@@ -21,7 +23,7 @@ MOST_KEY = 200  # characters; longer idempotency keys are stored as a hash
 # Winners of a dedup key write their event, runs and decisions, losers write nothing: `guard` is the event that must
 # win. Rows are inserted in the order of their keys, so that two processes with the same keys cannot block each other.
 TEMPLATE = """
-with fresh as (
+with {fresh} as (
     insert into dedup (id, event_id, expires_at)
     select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as d (id, event_id, expires_at) order by d.id
     on conflict (id) do update set event_id = excluded.event_id, expires_at = excluded.expires_at
@@ -61,15 +63,23 @@ with fresh as (
         $43::uuid[], $44::uuid[]) as d (id, event_id, pipeline, trigger, matched, reason, detail, guard, run_id){keys}
     where d.guard is null or d.guard in (select event_id from fresh)
 )
-select array(select event_id from fresh) as events, array(select id from new_run) as runs
+select array(select event_id from fresh) as events, array(select id from new_run) as runs{answer}
 """
 
-STATEMENT = TEMPLATE.format(claimed="", won="", verdict="d.matched, d.reason, d.detail", keys="")
+PLAIN = {
+    "fresh": "fresh",
+    "claimed": "",
+    "won": "",
+    "verdict": "d.matched, d.reason, d.detail",
+    "keys": "",
+    "answer": "",
+}
+STATEMENT = TEMPLATE.format_map(PLAIN)
 
 # The same where a run has a key. Whoever comes second waits for the first one's commit and sees its run: so the key is
 # written in any case, and returned as it stands then. `at` decides whether it is free again, not the server's clock.
-KEYED_STATEMENT = TEMPLATE.format(
-    claimed="""claimed as (
+KEYED = PLAIN | {
+    "claimed": """claimed as (
     insert into run_key (id, run_id, claimed_at, expires_at)
     select distinct on (k.id) k.id, k.run_id, k.at, k.expires_at
     from unnest($45::uuid[], $46::uuid[], $47::timestamptz[], $48::timestamptz[], $49::uuid[]) with ordinality
@@ -84,15 +94,80 @@ KEYED_STATEMENT = TEMPLATE.format(
             else run_key.expires_at end
     returning id, run_id
 ), """,
-    won=" and (r.id <> all ($46::uuid[]) or r.id in (select run_id from claimed))",
-    verdict="""
+    "won": " and (r.id <> all ($46::uuid[]) or r.id in (select run_id from claimed))",
+    "verdict": """
         case when c.run_id <> d.run_id then false else d.matched end,
         case when c.run_id <> d.run_id then 'duplicate' else d.reason end,
         case when c.run_id <> d.run_id then (d.detail::jsonb || jsonb_build_object('run', c.run_id))::json
             else d.detail end""",
-    keys="""
+    "keys": """
         left join unnest($45::uuid[], $46::uuid[]) as k (id, run_id) on k.run_id = d.run_id
         left join claimed as c on c.id = k.id""",
+}
+KEYED_STATEMENT = TEMPLATE.format_map(KEYED)
+
+# The same where an event joins a burst or batch. Its own key, if any, stands for the run that does not exist yet: it is
+# the event that has the key of the trigger. Rows are locked in the order of their slots.
+GATHERING_STATEMENT = TEMPLATE.format_map(
+    KEYED
+    | {
+        "claimed": f"""{KEYED["claimed"]}joining as materialized (
+    select j.* from unnest($51::uuid[], $52::integer[], $53::timestamptz[], $54::uuid[], $55::text[], $56::text[],
+        $57::text[], $58::text[], $59::float8[], $60::float8[], $61::integer[], $62::uuid[], $63::uuid[])
+        with ordinality as j (event_id, bytes, at, slot, pipeline, trigger, kind, key, period, max_wait, max_size,
+            run_key, guard, number)
+    where (j.guard is null or j.guard in (select event_id from fresh)) and (j.run_key is null
+        or exists (select from claimed as c where c.id = j.run_key and c.run_id = j.event_id))
+    order by j.slot, j.number
+), joined as materialized (
+    select j.event_id, j.pipeline, j.trigger, g.gather_id, g.due, g.ready from joining as j,
+        gather_event(j.event_id, j.bytes, j.at, j.slot, j.pipeline, j.trigger, j.kind, j.key, j.period, j.max_wait,
+            j.max_size, {MOST_BYTES}) as g
+), """,  # noqa: S608 - a constant
+        "verdict": """
+        case when c.run_id <> d.run_id then false else d.matched end,
+        case when c.run_id <> d.run_id then 'duplicate' else d.reason end,
+        case when c.run_id <> d.run_id then (d.detail::jsonb || jsonb_build_object(
+                case when d.run_id = d.event_id then 'event' else 'run' end, c.run_id))::json
+            when j.gather_id is not null then (d.detail::jsonb || jsonb_build_object('due_at',
+                to_char(j.due at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'gather', j.gather_id))::json
+            else d.detail end""",
+        "keys": """
+        left join unnest($45::uuid[], $46::uuid[], $50::text[]) as k (id, run_id, place)
+            on k.run_id = d.run_id and k.place = d.pipeline || '/' || d.trigger
+        left join claimed as c on c.id = k.id
+        left join joined as j on j.event_id = d.event_id and j.pipeline = d.pipeline and j.trigger = d.trigger""",
+        "answer": """,
+    array(select event_id from joined, unnest(ready)) as completing,
+    array(select r.id from joined, unnest(ready) as r (id)) as ready""",
+    }
+)
+
+# The same where runs come of bursts and batches: the row must be as it was seen. $45 to $47 are those rows and their
+# runs, the others the events of batched runs that are given one by one.
+FIRING_STATEMENT = TEMPLATE.format_map(
+    PLAIN
+    | {
+        "fresh": "deduped",
+        "claimed": """fired as (
+    delete from gather using (
+        select gather.id, f.run_id from gather
+        join unnest($45::uuid[], $46::integer[], $47::uuid[]) as f (id, size, run_id)
+            on f.id = gather.id and f.size = gather.size
+        order by gather.slot, gather.id for update of gather
+    ) as f where gather.id = f.id
+    returning gather.id, f.run_id
+), fresh as (
+    select event_id from deduped union all select id from fired
+), swept as (
+    delete from gathered using fired where gathered.gather_id = fired.id
+    returning fired.run_id, gathered.number, gathered.event_id
+), moved as (
+    insert into batch_event (run_id, number, event_id)
+    select run_id, number, event_id from swept where run_id is not null
+    union all select * from unnest($48::uuid[], $49::integer[], $50::uuid[])
+), """,
+    }
 )
 
 FIRST_EVENTS = "select id, event_id from dedup where id = any($1::uuid[])"
@@ -120,23 +195,49 @@ class Ingest:
         Unavailable: PostgreSQL is away, and it is unknown whether this was written; try again with the same keys.
         InvalidData: PostgreSQL cannot hold a value of this record.
         """
+        if record.firing is not None or any(run.events for run in record.runs):
+            [answer] = await self.fire([record])
+            if isinstance(answer, HookwrightError):
+                raise answer
+            return answer
         return await self.ingest_writer.submit(record)
 
+    async def fire(self, records: Sequence[IngestRecord]) -> list[Ingested | HookwrightError]:
+        """Commit runs of bursts and batches, and such as are given their events, in one statement.
+
+        A burst or batch that has changed, or that somebody else made a run of, is a duplicate: nothing was written.
+        """
+        for left in (2, 1, 0):
+            try:
+                return await self._commit_records(records)
+            except AGAIN as error:
+                if not left:
+                    raise Unavailable(f"PostgreSQL is overloaded: {error}") from error
+            except asyncpg.DataError as error:
+                raise InvalidData(f"PostgreSQL cannot store this: {error}") from error
+        raise AssertionError
+
     async def _commit_records(self, records: Sequence[IngestRecord]) -> list[Ingested | HookwrightError]:
-        keyed = any(run.key is not None for record in records for run in record.runs)
-        columns = _columns(records)
-        statement, columns = (KEYED_STATEMENT, columns) if keyed else (STATEMENT, columns[:44])
+        statement, columns = _choose(records)
         row = (await self._ingesting.fetch(statement, *columns))[0]
         events, runs = set(row["events"]), set(row["runs"])
+        ready: dict[UUID, list[UUID]] = {}
+        if statement is GATHERING_STATEMENT:
+            for event_id, gather_id in zip(row["completing"], row["ready"], strict=True):
+                ready.setdefault(event_id, []).append(gather_id)
         answers: list[Ingested | HookwrightError | None] = []
         for record in records:
+            if record.firing is not None:
+                written = sorted((run.id, run.pipeline) for run in record.runs if run.id in runs)
+                answers.append(Ingested(None, written, duplicate=record.firing.gather_id not in events))
+                continue
             event_id = record.event.id if record.event is not None else None
             lost = record.dedup is not None and event_id not in events
             if lost or not all(run.id in runs or run.key is not None for run in record.runs):
                 answers.append(None)
             else:
                 written = sorted((run.id, run.pipeline) for run in record.runs if run.id in runs)
-                answers.append(Ingested(event_id, written))
+                answers.append(Ingested(event_id, written, ready=ready.get(event_id, []) if event_id else []))
         if all(answers):
             return answers  # type: ignore[return-value]
         first = await self._first([record for record, answer in zip(records, answers, strict=True) if not answer])
@@ -235,6 +336,18 @@ def encode_labels(labels: dict[str, str]) -> bytes:
     return encoded
 
 
+def _choose(records: Sequence[IngestRecord]) -> tuple[str, list[list[Any]]]:
+    """The smallest statement that does it, and its arguments."""
+    columns = _columns(records)
+    if any(record.firing is not None or any(run.events for run in record.runs) for record in records):
+        return FIRING_STATEMENT, [*columns[:44], *_firing_columns(records)]
+    if any(record.gatherings for record in records):
+        return GATHERING_STATEMENT, columns
+    if any(run.key is not None for record in records for run in record.runs):
+        return KEYED_STATEMENT, columns[:49]
+    return STATEMENT, columns[:44]
+
+
 def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
     now = datetime.now(UTC)
     dedups: list[tuple[Any, ...]] = []
@@ -242,11 +355,14 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
     runs: list[tuple[Any, ...]] = []
     decisions: list[tuple[Any, ...]] = []
     keys: list[tuple[Any, ...]] = []
+    joining: list[tuple[Any, ...]] = []
     met: set[UUID] = set()
     for record in records:
         event = record.event
         event_id = event.id if event is not None else None
         guard = event_id if record.dedup is not None else None
+        if record.firing is not None:
+            event_id, guard = record.firing.event_id, record.firing.gather_id
         if record.dedup is not None:
             key_id = dedup_id(record.dedup)
             if key_id in met:  # a duplicate inside the batch: it is told about the first one afterwards
@@ -259,12 +375,23 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
         for run in record.runs:
             if run.key is not None:
                 keyed[run.pipeline, run.trigger] = run.id
-                keys.append(_key_row(run, run.key, guard))
+                keys.append(_key_row(run.pipeline, run.trigger, run.id, run.key, guard))
             key = clean_key(run.idempotency_key) if run.idempotency_key is not None else None
             runs.append((
                 run.id, clean(run.pipeline), run.version, run.event_id, run.trigger, encode_labels(run.labels),
                 run.inputs, key, run.replay_of, run.scheduled_at, run.due_at, guard, run.held, clean(run.queue),
                 run.priority, run.turn_key, run.expires_at, run.batched, run.parent,
+            ))  # fmt: skip
+        for found in record.gatherings:
+            assert event is not None
+            run_key: UUID | None = None
+            if found.run_key is not None:
+                keyed[found.pipeline, found.trigger] = event.id
+                keys.append(_key_row(found.pipeline, found.trigger, event.id, found.run_key, guard))
+                run_key = keys[-1][0]
+            joining.append((
+                event.id, len(event.body), found.at, _slot(found), found.pipeline, found.trigger, found.kind,
+                clean(found.key), found.period, found.max_wait, found.max_size, run_key, guard,
             ))  # fmt: skip
         first = uuid7().int
         for number, decision in enumerate(record.decisions):
@@ -274,14 +401,32 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
                 keyed.get((decision.pipeline, decision.trigger)),
             ))  # fmt: skip
     return [
-        *_turned(dedups, 3), *_turned(events, 13), *_turned(runs, 19), *_turned(decisions, 9), *_turned(keys, 5),
+        *_turned(dedups, 3), *_turned(events, 13), *_turned(runs, 19), *_turned(decisions, 9), *_turned(keys, 6),
+        *_turned(joining, 13),
     ]  # fmt: skip
 
 
-def _key_row(run: NewRun, key: RunKey, guard: UUID | None) -> tuple[Any, ...]:
-    scope = f"{len(run.pipeline)}:{run.pipeline}/{run.trigger}"
+def _key_row(pipeline: str, trigger: str | None, run_id: UUID, key: RunKey, guard: UUID | None) -> tuple[Any, ...]:
+    scope, place = f"{len(pipeline)}:{pipeline}/{trigger}", f"{pipeline}/{trigger}"
     key_id = dedup_id(Dedup(scope, key.text, key.seconds))
-    return key_id, run.id, key.at, key.at + timedelta(seconds=key.seconds), guard
+    return key_id, run_id, key.at, key.at + timedelta(seconds=key.seconds), guard, place
+
+
+def _slot(found: Gathering) -> UUID:
+    """Of which at most one burst or batch is open."""
+    scope = f"{len(found.pipeline)}:{found.pipeline}/{found.trigger} {found.kind}"
+    return dedup_id(Dedup(scope, found.key, 0.0))
+
+
+def _firing_columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
+    fired = [(*record.firing[:2], record.firing.run_id) for record in records if record.firing is not None]
+    given = [
+        (run.id, number, event_id)
+        for record in records
+        for run in record.runs
+        for number, event_id in enumerate(run.events, 1)
+    ]
+    return [*_turned(fired, 3), *_turned(given, 3)]
 
 
 def _event_row(event: Event, guard: UUID | None) -> tuple[Any, ...]:

@@ -53,6 +53,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     batched: bool = False
     parent: UUID | None = None
+    events: tuple[UUID, ...] = ()  # of a batched run, unless they are those of a Firing
 
 
 class Dedup(NamedTuple):
@@ -63,20 +64,52 @@ class Dedup(NamedTuple):
     seconds: float
 
 
+class Gathering(NamedTuple):
+    """One event joins the burst or batch of its key. Times are seconds; None: there is no such limit."""
+
+    pipeline: str
+    trigger: str
+    kind: str  # debounce | batch
+    key: str
+    at: datetime
+    period: float | None
+    max_wait: float | None
+    max_size: int | None
+    run_key: RunKey | None = None  # of the trigger's own `dedup`: if an earlier event has it, this one does not join
+
+
+class Firing(NamedTuple):
+    """What is written only if this burst or batch is still in this state; it is gone then.
+
+    event_id: of which the decisions are. run_id: the run that gets the events of the batch; None: none does.
+    """
+
+    gather_id: UUID
+    size: int
+    event_id: UUID
+    run_id: UUID | None = None
+
+
 class IngestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What one accepted delivery, call or tick of a schedule leaves behind. `dedup` needs an event.
 
-    The decision that goes with a run whose key is taken is stored as `duplicate`, with the run that has it.
+    The decision that goes with a run whose key is taken is stored as `duplicate`, with the run that has it; the same
+    for an event that joins a burst or batch, with the event that has the key. `gatherings`: the decisions of their
+    triggers get the time at which a run comes of it. `firing`: runs and decisions are written if it wins.
     """
 
     event: Event | None = None
     dedup: Dedup | None = None
     runs: list[NewRun] = []
     decisions: list[Decision] = []
+    gatherings: list[Gathering] = []
+    firing: Firing | None = None
 
     def __post_init__(self) -> None:
-        if self.event is None and (self.dedup is not None or self.decisions):
-            raise ValueError("dedup needs an event, and so do decisions")
+        if self.event is None and (self.dedup is not None or self.gatherings):
+            raise ValueError("dedup needs an event, and so do bursts and batches")
+        if self.decisions and (self.event is None) == (self.firing is None):
+            raise ValueError("decisions need an event")
 
 
 class Ingested(msgspec.Struct, frozen=True):
@@ -88,6 +121,21 @@ class Ingested(msgspec.Struct, frozen=True):
     event_id: UUID | None
     runs: list[tuple[UUID, str]]  # run id, pipeline; sorted
     duplicate: bool = False
+    ready: list[UUID] = []  # bursts and batches that became due with this
+
+
+class GatherRow(NamedTuple):
+    """A burst or a batch as somebody has seen it."""
+
+    id: UUID
+    pipeline: str
+    trigger: str
+    kind: str
+    key: str
+    first_at: datetime
+    due_at: datetime | None  # None: when it is full
+    last_event: UUID
+    size: int
 
 
 # Claims and checkpoints
@@ -162,6 +210,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = DEFAULT_QUEUE
     batched: bool = False
     parent: UUID | None = None
+    events: tuple[Event, ...] | None = None  # of a batched run
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True):

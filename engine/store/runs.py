@@ -28,6 +28,9 @@ select
         (select min(due_at) from (select due_at from run where status = 'queued' order by id limit 100) as o)
     )))::float8 as oldest_due
 """  # noqa: S608 - a constant
+STARTED_BY = """run.id = any(array(
+    select own.id from run as own where own.event_id = {}
+    union all select run_id from batch_event where event_id = {}))"""
 COUNT_ENDED = """
 select hour, status, sum(runs)::bigint as runs from tally
 where hour > now() - make_interval(hours => $1) group by hour, status
@@ -55,12 +58,12 @@ class Runs:
         if wanted.labels:
             query = query.where(WhereRaw("run.labels @> {} and run.labels <> '{{}}'", encode_labels(wanted.labels)))
         if wanted.event_id is not None:
-            query = query.where(run.event_id == wanted.event_id)
+            query = query.where(_started_by(wanted.event_id))
         return await self._database.page(query, run.id, wanted, RunSummary)
 
     async def runs_of_event(self, event_id: UUID) -> list[RunSummary]:
         """All runs that this event started, oldest first."""
-        query = tables.Run.select(*SUMMARY).where(tables.Run.event_id == event_id).order_by(tables.Run.id)
+        query = tables.Run.select(*SUMMARY).where(_started_by(event_id)).order_by(tables.Run.id)
         return as_rows(await self._database.run(query), RunSummary)
 
     async def get_attempts(self, run_id: UUID) -> list[StoredAttempt]:
@@ -79,3 +82,8 @@ class Runs:
         """Runs that ended in the last hours, by the hour's beginning (UTC) and status."""
         rows = await self._database.fetch(COUNT_ENDED, hours)
         return {(row["hour"], row["status"]): row["runs"] for row in rows}
+
+
+def _started_by(event_id: UUID) -> WhereRaw:
+    """Runs of this event alone, or of a batch it was in."""
+    return WhereRaw(STARTED_BY, event_id, event_id)

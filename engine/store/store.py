@@ -9,6 +9,7 @@ from engine.store.claims import Claims
 from engine.store.database import Database
 from engine.store.documents import Documents
 from engine.store.events import Events
+from engine.store.gather import Gathers
 from engine.store.hearing import Hearing
 from engine.store.history import History
 from engine.store.ingest import Ingest
@@ -42,7 +43,7 @@ select count(*) as gone from gone
 """
 
 
-class Store(Ingest, Claims, Announcements, Audits, Runs, Events, Waits, Hearing, History, Pipelines, Keys):
+class Store(Ingest, Claims, Announcements, Audits, Gathers, Runs, Events, Waits, Hearing, History, Pipelines, Keys):
     """PostgreSQL as the rest of the engine sees it.
 
     Every method raises Unavailable while PostgreSQL is away and works again by itself when it is back.

@@ -5,11 +5,19 @@ from typing import Any
 import msgspec
 
 LONGEST = 120  # characters of one shown value
+WAITING = {"debounced": "a run with the last event of its burst", "batched": "a run with its batch"}
+GONE = {
+    "pipeline_removed": "the pipeline is not deployed any more",
+    "trigger_removed": "the pipeline has no such trigger any more",
+    "event_gone": "the event is not stored any more",
+}
 
 
 def explain_decision(pipeline: str, trigger: str, matched: bool, reason: str, detail: dict[str, Any]) -> str:
     """One sentence for people; code and values are between backticks."""
     who = f"{pipeline}/{trigger}"
+    if reason in WAITING:
+        return f"{who} matched: {_waits(reason, detail)}."
     if matched:
         return f"{who} matched."
     if reason == "event_type":
@@ -24,14 +32,25 @@ def explain_decision(pipeline: str, trigger: str, matched: bool, reason: str, de
     if reason == "disabled":
         return f"{who} was not tried: the pipeline is disabled (`enabled: false`)."
     if reason == "duplicate":
-        return f"{who} matched, but run `{detail.get('run')}` has the same `dedup` key: `{show(detail.get('key'))}`."
-    if reason == "dedup_error":
-        return f"{who} could not be decided: its `dedup` failed: {_error(detail)}."
+        first = f"run `{detail['run']}`" if "run" in detail else f"event `{detail.get('event')}`"
+        return f"{who} matched, but {first} has the same `dedup` key: `{show(detail.get('key'))}`."
+    if reason in ("dedup_error", "debounce_error", "batch_error"):
+        return f"{who} could not be decided: its `{reason[:-6]}` failed: {_error(detail)}."
+    if reason in GONE:
+        events = f"{detail.get('size')} events" if detail.get("size") != 1 else "the event"
+        return f"no run came of {events} that waited for {who}: {GONE[reason]}. Replay what should run all the same."
     if reason == "chain_too_long":
         return (
             f"{who} was not tried: a chain of pipelines that wake each other is cut after {detail.get('limit')} events."
         )
     return f"{who} did not match: {reason.replace('_', ' ')}{_values(detail)}."
+
+
+def _waits(reason: str, detail: dict[str, Any]) -> str:
+    key = f" for the key `{show(detail['key'])}`" if "key" in detail else ""
+    due = detail.get("due_at")
+    when = f"at {due}, unless other events change that" if due else "when it is full"
+    return f"{WAITING[reason]}{key} starts {when}"
 
 
 def show(value: Any) -> str:

@@ -98,7 +98,8 @@ class Decision(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="matched, event_type, condition_false, condition_error, invalid_inputs, disabled, "
-            "duplicate, dedup_error or chain_too_long."
+            "duplicate, dedup_error, chain_too_long; debounced, batched, debounce_error, batch_error, "
+            "pipeline_removed, trigger_removed or event_gone."
         ),
     ]
     detail: Annotated[Json, Meta(description="The condition, the values it saw, the error.")]

@@ -210,6 +210,25 @@ def test_a_batch_is_one_run(bench: Bench, events: str, expect: str) -> None:
     assert messages(bench.one(f"events: {events}\nexpect: {expect}", pipeline="burst")) == []
 
 
+def test_inputs_of_a_batch(bench: Bench) -> None:
+    """The trigger's `inputs` see all `events`; those that do not fit start nothing."""
+    pipeline = """
+        id: %s
+        inputs: {count: integer}
+        triggers:
+          - uses: webhook
+            with: {path: clicks, auth: none}
+            inputs: {count: "%s"}
+            batch: {max_size: 2}
+        steps: [{id: it, uses: value, with: "${{ inputs.count }}"}]
+        outputs: {got: "${{ steps.it.output }}"}
+    """
+    bench.pipeline(pipeline % ("counted", "${{ events | length }}"))
+    assert messages(bench.one("events: [{}, {}]\nexpect: {outputs: {got: 2}}", pipeline="counted")) == []
+    bench.pipeline(pipeline % ("named", "${{ events[0].body.count }}"))
+    assert messages(bench.one("events: [{}, {}]\nexpect: {outcome: not_triggered}", pipeline="named")) == []
+
+
 def test_repeats_are_dropped(bench: Bench) -> None:
     """`dedup` counts a key once within its window."""
     rule = "dedup: {key: '${{ event.headers.id }}', window: 1h}\n    batch: {max_wait: 3h}"

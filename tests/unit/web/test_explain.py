@@ -24,6 +24,8 @@ from engine.web.explain import LONGEST, explain_decision, show
         ),
         ("disabled", {}, "was not tried: the pipeline is disabled (`enabled: false`)."),
         ("duplicate", {"key": "a", "run": "r1"}, 'matched, but run `r1` has the same `dedup` key: `"a"`.'),
+        ("duplicate", {"key": "a", "event": "e1"}, 'matched, but event `e1` has the same `dedup` key: `"a"`.'),
+        ("batch_error", {"error": "no id."}, "could not be decided: its `batch` failed: no id."),
         ("dedup_error", {"error": "no id."}, "could not be decided: its `dedup` failed: no id."),
         (
             "chain_too_long",
@@ -41,6 +43,31 @@ def test_every_reason_has_a_sentence(reason: str, detail: dict[str, Any], expect
 def test_a_match_is_short() -> None:
     """There is nothing to explain."""
     assert explain_decision("p", "t", True, "matched", {}) == "p/t matched."
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "expected"),
+    [
+        ("batched", {"due_at": None}, "a run with its batch starts when it is full."),
+        (
+            "debounced",
+            {"key": "a", "due_at": "12"},
+            'a run with the last event of its burst for the key `"a"` starts at 12, unless other events change that.',
+        ),
+    ],
+)
+def test_an_event_that_waits_for_others(reason: str, detail: dict[str, Any], expected: str) -> None:
+    """When a run comes of it."""
+    assert explain_decision("p", "t", True, reason, detail) == f"p/t matched: {expected}"
+
+
+def test_events_of_which_no_run_came() -> None:
+    """How many there are, and what to do."""
+    sentence = explain_decision("p", "t", False, "trigger_removed", {"size": 3})
+    assert sentence == (
+        "no run came of 3 events that waited for p/t: the pipeline has no such trigger any more. "
+        "Replay what should run all the same."
+    )
 
 
 def test_long_values_are_cut() -> None:
