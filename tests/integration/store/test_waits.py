@@ -1,15 +1,21 @@
 """Waits: who is woken by which event, and that an event ends one wait of a run."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
-from engine.core.awaited import Awaited, Kind, key_for
+from engine.core.awaited import ANY, Awaited, Kind, key_for
 from engine.core.event import Event
+from engine.core.ids import uuid7
 from engine.core.run import RunStatus
+from engine.listener import Listener
+from engine.queue import connect_queue
 from engine.store import Hit, RunUpdate, Store
+from engine.store.database import Database
 from engine.store.waits import PAGE, as_like
 from tests.integration.store.records import claim_one, finished, make_checkpoint, make_event, make_record
 
@@ -148,6 +154,61 @@ async def test_a_look_back_goes_page_by_page(store: Store) -> None:
     assert [event.id for event in seen.events] == ids[:-1]
     rest = await store.look_back(run.id, "w", since, [ISSUES], seen.last)
     assert ([event.id for event in rest.events], rest.last) == (ids[-1:], None)
+
+
+MANY = """
+with made as (
+    insert into run (id, pipeline, version, status, turn, labels, inputs, cancel_requested, created_at)
+    select id, 'test', 'v1', 'waiting', 1, '{}', '{}', false, now() from unnest($1::uuid[]) as id
+), waiting as (
+    insert into wait (run_id, step, signature, looked) select id, 'w', $3, true from unnest($1::uuid[]) as id
+), kinds as (
+    insert into wait_kind (id, kind) values ($3, $4)
+)
+insert into awaited (run_id, step, number, kind, key)
+select id, 'w', 1, $3, key from unnest($1::uuid[], $2::uuid[]) as a (id, key)
+"""
+
+
+async def begin_many(store: Store, kind: Kind, keys: list[UUID]) -> list[UUID]:
+    """Runs that wait, one for each key."""
+    ids = [uuid7() for _ in keys]
+    await store._database.fetch(MANY, ids, keys, kind.id, msgspec.json.encode(kind).decode())
+    return ids
+
+
+async def test_an_event_with_a_value_wakes_one_of_ten_thousand_runs(
+    store: Store, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three statements tell ten events to all who wait for them, however many wait for others."""
+    kind = Kind("github", "issues.*", (("body", "number"),))
+    ids = await begin_many(store, kind, [key_for([number]) for number in range(10_000)])
+    events = [make_event(body=b'{"number": %d}' % number) for number in range(500, 510)]
+    await asyncio.gather(*(store.ingest(make_record(event=event, runs=0)) for event in events))
+    statements = []
+    fetch = Database.fetch
+
+    def counting(self: Database, statement: str, *arguments: Any) -> Any:
+        statements.append(statement)
+        return fetch(self, statement, *arguments)
+
+    monkeypatch.setattr(Database, "fetch", counting)
+    queue = connect_queue(redis_url)
+    listener = Listener(store, queue)
+    for event in events:
+        listener.hear(event)
+    await listener.idle()
+    assert len(statements) <= 3
+    await listener.close()
+    await queue.close()
+    assert sorted(await store.due_unrung(0, 100)) == sorted(ids[500:510])
+
+
+async def test_an_event_without_a_value_wakes_all_of_ten_thousand_runs(store: Store) -> None:
+    """Some thousands in one statement, each once."""
+    ids = await begin_many(store, ISSUES.kind, [ANY] * 10_000)
+    assert sorted(await tell(store, await happen(store))) == sorted(ids)
+    assert sorted(await store.due_unrung(0, 20_000)) == sorted(ids)
 
 
 async def test_waits_of_ended_runs_are_pruned(store: Store) -> None:
