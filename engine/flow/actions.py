@@ -143,7 +143,7 @@ def _prepare(
     else:
         rendered = step.with_.render(frame.scope)
         stored = execution.encode(to_stored(rendered) if step.with_.secrets else rendered)
-    idempotency_key = f"{execution.run.id}/{key}"
+    idempotency_key = f"{execution.run.key_run or execution.run.id}/{key}"
     if step.idempotency_key is not None:
         idempotency_key = str(step.idempotency_key.render(frame.scope))
     return Call(step, key, type_, rendered, stored, idempotency_key, step.timeout or type_.timeout)

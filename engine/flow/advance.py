@@ -13,6 +13,7 @@ from engine.flow.execution import Environment, Execution, Hold
 from engine.flow.frame import Parked, TakenOver
 from engine.flow.sections import Verdict, carry_out, run_aftermath
 from engine.flow.steps import run_steps
+from engine.flow.takeover import take_over
 from engine.flow.variables import evaluate_vars
 from engine.pipeline.expression import ExpressionError
 from engine.pipeline.spec import Pipeline
@@ -27,6 +28,8 @@ async def advance(runtime: Runtime, run: ClaimedRun, hold: Hold) -> None:
     except HookwrightError as error:
         await fail_run(runtime, run, ErrorInfo(type="version", message=f"this version cannot be loaded: {error}"))
         return
+    if run.replay_of is not None:
+        run = await take_over(runtime, run)
     if await advance_in(LiveEnvironment(runtime), run, pipeline, hold):
         await announce(runtime, run.id)
 

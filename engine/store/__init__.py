@@ -6,6 +6,7 @@ from engine.store.history import Week
 from engine.store.migrate import migrate
 from engine.store.rows import (
     ApiKeyRow,
+    AttemptMark,
     AttemptRow,
     AuditFilter,
     AuditRow,
@@ -13,6 +14,7 @@ from engine.store.rows import (
     ClaimedRun,
     DecisionCount,
     Dedup,
+    DeployedRow,
     EventFilter,
     EventSummary,
     Firing,
@@ -25,6 +27,8 @@ from engine.store.rows import (
     NewAudit,
     NewRun,
     PipelineRow,
+    ReplayFilter,
+    ReplayRow,
     RunFilter,
     RunKey,
     RunRow,
@@ -33,6 +37,7 @@ from engine.store.rows import (
     ScheduleEntry,
     Stats,
     StoredAttempt,
+    VersionRow,
 )
 from engine.store.store import Store, connect
 from engine.store.waits import OpenedWait, Seen
@@ -40,6 +45,7 @@ from engine.store.waits import OpenedWait, Seen
 __all__ = [
     "MOST_EVENTS",
     "ApiKeyRow",
+    "AttemptMark",
     "AttemptRow",
     "AuditFilter",
     "AuditRow",
@@ -47,6 +53,7 @@ __all__ = [
     "ClaimedRun",
     "DecisionCount",
     "Dedup",
+    "DeployedRow",
     "EventFilter",
     "EventName",
     "EventSummary",
@@ -62,6 +69,8 @@ __all__ = [
     "NewRun",
     "OpenedWait",
     "PipelineRow",
+    "ReplayFilter",
+    "ReplayRow",
     "RunFilter",
     "RunKey",
     "RunRow",
@@ -72,6 +81,7 @@ __all__ = [
     "Stats",
     "Store",
     "StoredAttempt",
+    "VersionRow",
     "Week",
     "connect",
     "migrate",

@@ -217,7 +217,7 @@ class Claims:
             await self._settle()
             try:
                 rows = await self._leasing.fetch(CLAIM, list(run_ids), worker_id, limit)
-                later = [row["id"] for row in rows if row["turn"] > 1]
+                later = [row["id"] for row in rows if row["turn"] > 1 or row["replay_of"] is not None]
                 attempts: dict[UUID, list[StoredAttempt]] = {}
                 for row in await self._leasing.fetch(ATTEMPTS, later) if later else ():
                     values = dict(row)

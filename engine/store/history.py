@@ -47,6 +47,8 @@ with old as (
     delete from run using old where run.id = old.id returning run.id
 ), batches as (
     delete from batch_event using old where batch_event.run_id = old.id
+), forgotten as (
+    delete from replay using gone where replay.run_id = gone.id
 )
 select count(*) as gone from gone
 """

@@ -1,26 +1,28 @@
 """The deployed set of pipelines, their versions, and when their schedules fire."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from engine.store import tables
 from engine.store.database import Database, as_rows
-from engine.store.rows import PipelineRow, ScheduleEntry
+from engine.store.rows import DeployedRow, PipelineRow, ScheduleEntry, VersionRow
 
-REVISION = """
-select coalesce(md5(string_agg(concat_ws(':', id, version, file), ',' order by id)), '') as revision from pipeline
-"""
+REVISION = "select deployment_revision() as revision"
 SET_PIPELINES = """
-with wanted as (
-    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::json[],
-        $8::text[]) as w (id, version, name, description, enabled, file, triggers, problem)
-), gone as (
-    delete from pipeline where id <> all ($1::text[])
-)
-insert into pipeline (id, version, name, description, enabled, file, triggers, problem)
-select * from wanted order by id
-on conflict (id) do update set version = excluded.version, name = excluded.name, description = excluded.description,
-    enabled = excluded.enabled, file = excluded.file, triggers = excluded.triggers, problem = excluded.problem
+select set_deployment($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) as revision
+"""
+INSERT_VERSION = """
+insert into pipeline_version (hash, pipeline, source, created_at, commit, author) values ($1, $2, $3, now(), $4, $5)
+on conflict (hash) do nothing
+"""
+FIND_VERSIONS = """
+select hash, pipeline, created_at, commit, author from pipeline_version
+where hash >= $1 and hash < $1 || 'g' and ($2::text is null or pipeline = $2) order by created_at desc limit $3
+"""
+DEPLOYED = """
+select number, at, kind, pipeline, version, previous, by, commit, author from deployed
+where pipeline = $1 and ($2::bigint is null or number < $2) order by number desc limit $3
 """
 SYNC_SCHEDULES = """
 with wanted as (
@@ -42,10 +44,29 @@ class Pipelines:
 
     _database: Database
 
-    async def upsert_version(self, hash: str, pipeline: str, source: bytes) -> None:
-        """Keep the source of a version; the same hash again changes nothing."""
-        row = tables.PipelineVersion(hash=hash, pipeline=pipeline, source=source, created_at=datetime.now(UTC))
-        await self._database.run(tables.PipelineVersion.insert(row).on_conflict(action="DO NOTHING"))
+    async def upsert_version(
+        self, hash: str, pipeline: str, source: bytes, *, commit: str | None = None, author: str | None = None
+    ) -> None:
+        """Keep the source of a version and where it comes from; the same hash again changes nothing."""
+        await self._database.fetch(INSERT_VERSION, hash, pipeline, source, commit, author)
+
+    async def find_versions(self, prefix: str, pipeline: str | None = None, limit: int = 5) -> list[VersionRow]:
+        """Stored versions whose hash begins so (lower case), the newest first."""
+        return as_rows(await self._database.fetch(FIND_VERSIONS, prefix, pipeline, limit), VersionRow)
+
+    async def known_versions(self, hashes: Sequence[str]) -> set[str]:
+        """Those of the versions that are stored."""
+        rows = await self._database.fetch(
+            "select hash from pipeline_version where hash = any($1::text[])", list(hashes)
+        )
+        return {row["hash"] for row in rows}
+
+    async def list_deployed(
+        self, pipeline: str, *, cursor: int | None = None, limit: int = 50
+    ) -> tuple[list[DeployedRow], int | None]:
+        """When which version of a pipeline came into force, newest first, and the cursor of the next page."""
+        rows = as_rows(await self._database.fetch(DEPLOYED, pipeline, cursor, limit + 1), DeployedRow)
+        return rows[:limit], rows[limit - 1].number if len(rows) > limit else None
 
     async def get_version(self, hash: str) -> bytes | None:
         """The source of a version, or None if it was never kept."""
@@ -53,10 +74,25 @@ class Pipelines:
         rows = await self._database.run(version.select(version.source).where(version.hash == hash))
         return bytes(rows[0]["source"]) if rows else None
 
-    async def set_pipelines(self, rows: Sequence[PipelineRow]) -> None:
-        """Replace the deployed set."""
-        columns = [[getattr(row, name) for row in rows] for name in PipelineRow.__struct_fields__]
-        await self._database.fetch(SET_PIPELINES, *columns)
+    async def set_pipelines(
+        self,
+        rows: Sequence[PipelineRow],
+        *,
+        kind: str = "files",
+        by: str = "",
+        origins: Mapping[str, tuple[str | None, str | None]] | None = None,
+        expected: str | None = None,
+    ) -> str | None:
+        """Replace the deployed set, and note what that changes; the new revision.
+
+        kind: files, deploy or rollback. origins: commit and author by version. expected: the revision that is to be
+        replaced; None is returned, and nothing changed, if somebody else has deployed since.
+        """
+        columns: list[list[Any]] = [[getattr(row, name) for row in rows] for name in PipelineRow.__struct_fields__]
+        known = origins or {}
+        columns += [[known.get(row.version, (None, None))[index] for row in rows] for index in (0, 1)]
+        answer = await self._database.fetch(SET_PIPELINES, *columns, kind, by, expected)
+        return str(answer[0]["revision"]) if answer[0]["revision"] is not None else None
 
     async def list_pipelines(self) -> list[PipelineRow]:
         """The deployed set, by id."""

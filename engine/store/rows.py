@@ -211,6 +211,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     batched: bool = False
     parent: UUID | None = None
     events: tuple[Event, ...] | None = None  # of a batched run
+    key_run: UUID | None = None  # whose idempotency keys its steps have; None: its own
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True):
@@ -318,6 +319,7 @@ class PipelineRow(msgspec.Struct, frozen=True, kw_only=True):
     file: str = ""
     triggers: bytes = b"[]"
     problem: str | None = None
+    rolled_back_from: str | None = None  # the version of its file, which a rollback has put out of force
 
 
 class DecisionCount(NamedTuple):
@@ -335,6 +337,61 @@ class ScheduleEntry(NamedTuple):
     trigger: str
     spec: str
     next_at: datetime
+
+
+class ReplayRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run takes over from the one it repeats. `key_run`: whose idempotency keys its steps have."""
+
+    run_id: UUID
+    key_run: UUID | None = None
+    vars: bytes | None = None  # as the old run evaluated them; read, never written
+    from_step: str | None = None
+
+
+class AttemptMark(NamedTuple):
+    """How an attempt stands. `due`: another one follows."""
+
+    step: str
+    number: int
+    status: AttemptStatus
+    due: bool
+
+
+class ReplayFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events to replay, oldest first. All conditions must hold; None is no condition."""
+
+    since: datetime
+    until: datetime
+    source: str | None = None
+    without: tuple[str, ...] = ()  # sources that are left out, unless `source` names one
+    type: str | None = None  # may have `*` and `?`
+    path: str | None = None
+    cursor: UUID | None = None
+    limit: int = 50
+
+
+class DeployedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of what is in force. `version` None: the pipeline was removed; `previous` None: it is new."""
+
+    number: int
+    at: datetime
+    kind: str  # files | deploy | rollback
+    pipeline: str
+    version: str | None
+    previous: str | None
+    by: str
+    commit: str | None
+    author: str | None
+
+
+class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored version without its source."""
+
+    hash: str
+    pipeline: str
+    created_at: datetime
+    commit: str | None
+    author: str | None
 
 
 class NewAudit(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from engine.store.history import History
 from engine.store.ingest import Ingest
 from engine.store.keys import Keys
 from engine.store.pipelines import Pipelines
+from engine.store.replays import Replays
 from engine.store.runs import Runs
 from engine.store.waits import Waits
 
@@ -43,7 +44,9 @@ select count(*) as gone from gone
 """
 
 
-class Store(Ingest, Claims, Announcements, Audits, Gathers, Runs, Events, Waits, Hearing, History, Pipelines, Keys):
+class Store(
+    Ingest, Claims, Announcements, Audits, Gathers, Runs, Events, Waits, Hearing, History, Pipelines, Replays, Keys
+):
     """PostgreSQL as the rest of the engine sees it.
 
     Every method raises Unavailable while PostgreSQL is away and works again by itself when it is back.

@@ -3,7 +3,8 @@
 Piccolo wants one primary key column: attempt, schedule and kv have a composite key in the database, whose first
 column is marked here.
 
-Not here, since only raw SQL reads them: `audit`; `wait`, `awaited`, `wait_kind`, `arrival`, `wait_sweep`.
+Not here, since only raw SQL reads them: `audit`; `wait`, `awaited`, `wait_kind`, `arrival`, `wait_sweep`; `replay`,
+`deployed`.
 """
 
 from piccolo.columns import JSON, JSONB, UUID, Boolean, Bytea, Integer, SmallInt, Text, Timestamptz
@@ -134,6 +135,8 @@ class PipelineVersion(Table, tablename="pipeline_version", db=DB):
     pipeline = Text(null=False, default=None)
     source = Bytea(null=False, default=None)
     created_at = Timestamptz(null=False, default=None)
+    commit = Text(null=True, default=None)
+    author = Text(null=True, default=None)
 
 
 class Pipeline(Table, tablename="pipeline", db=DB):
@@ -147,6 +150,7 @@ class Pipeline(Table, tablename="pipeline", db=DB):
     file = Text(null=False, default=None)
     triggers = JSON(null=False, default=None)
     problem = Text(null=True, default=None)
+    rolled_back_from = Text(null=True, default=None)
 
 
 class Schedule(Table, tablename="schedule", db=DB):

@@ -2,46 +2,23 @@
 
 from datetime import UTC, datetime
 from typing import Annotated
-from uuid import UUID
 
 from litestar import MediaType, Response, Router, get, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
-from msgspec import Meta, Struct
 
 from engine.errors import NotFound
 from engine.flow.replay import replay_event
 from engine.store.rows import EventFilter
-from engine.web.api.answers import COMMON, ONE
-from engine.web.api.models import Decision, EventDetail, EventPage, decision_model, event_detail
-from engine.web.parameters import NO_NUL, PAGE, Cursor, EventId, Limit, Since, Until, WithRuntime, read_time
+from engine.web.api.answers import COMMON, ONE, STATE
+from engine.web.api.models import EventDetail, EventPage, event_detail
+from engine.web.api.replays import Replay, Replayed, read_wanted, replayed_model
+from engine.web.parameters import NO_NUL, PAGE, Cursor, EventId, Limit, Since, Until, Who, WithRuntime, read_time
 from engine.web.queries import page_of_events
 
 Filter = Annotated[str | None, QueryParameter(max_length=200, pattern=NO_NUL)]
 SHOWN_AS_TEXT = frozenset({"application/json", "text/plain"})  # nothing a browser would execute
 SANDBOX = "default-src 'none'; sandbox"
-
-
-class Replay(Struct, frozen=True):
-    """Which pipeline to start again. Empty: all that matched."""
-
-    pipeline: Annotated[str, Meta(description="Only this pipeline.", max_length=200, pattern=NO_NUL)] | None = None
-
-
-class StartedRun(Struct, frozen=True):
-    """A run that was started."""
-
-    id: UUID
-    pipeline: str
-    status_url: str
-
-
-class Replayed(Struct, frozen=True):
-    """The runs a replay started, and what each trigger said this time."""
-
-    event_id: UUID
-    runs: list[StartedRun]
-    decisions: list[Decision]
 
 
 @get("/", summary="List events", responses=COMMON)
@@ -112,12 +89,13 @@ async def get_body(runtime: WithRuntime, event_id: EventId) -> Response[bytes]:
     )
 
 
-@post("/{event_id:str}/replay", summary="Replay an event", status_code=202, responses=ONE)
-async def replay(runtime: WithRuntime, event_id: EventId, data: JSONBody[Replay | None] = None) -> Response[Replayed]:
-    """Match the stored event again, with the pipelines as they are now, and start new runs."""
-    replayed = await replay_event(runtime, event_id, pipeline=data.pipeline if data else None)
-    runs = [StartedRun(run_id, pipeline, f"/api/v1/runs/{run_id}") for run_id, pipeline in replayed.runs]
-    return Response(Replayed(event_id, runs, [decision_model(item) for item in replayed.decisions]), status_code=202)
+@post("/{event_id:str}/replay", summary="Replay an event", status_code=202, responses=STATE)
+async def replay(
+    runtime: WithRuntime, who: Who, event_id: EventId, data: JSONBody[Replay | None] = None
+) -> Response[Replayed]:
+    """Match the stored event again, with the pipelines as they are now or in a stored version, and start new runs."""
+    outcome = await replay_event(runtime, event_id, read_wanted(data), by=who)
+    return Response(replayed_model(event_id, outcome), status_code=202)
 
 
 router = Router("/events", route_handlers=[list_events, get_event, get_body, replay], tags=["Events"])

@@ -11,13 +11,13 @@ from litestar.response import Redirect
 from msgspec import Meta, Struct
 
 from engine.errors import NotFound
-from engine.flow.replay import replay_event
+from engine.flow.replay import Wanted, replay_event
 from engine.store.rows import EventFilter
 from engine.web.api.models import event_detail
 from engine.web.dashboard.filters import LONGEST
 from engine.web.dashboard.pages import SAMPLE, link, page
 from engine.web.dashboard.rows import run_lines
-from engine.web.parameters import NO_NUL, Cursor, EventId, WithRuntime
+from engine.web.parameters import NO_NUL, Cursor, EventId, Who, WithRuntime
 from engine.web.queries import page_of_events
 
 PAGE = 50
@@ -89,11 +89,13 @@ async def event_page(runtime: WithRuntime, event_id: EventId) -> Response[Any]:
 @post("/events/{event_id:str}/replay", include_in_schema=False)
 async def replay(
     runtime: WithRuntime,
+    who: Who,
     event_id: EventId,
     data: URLEncodedBody[ReplayForm | None] = None,
 ) -> Response[Any]:
     """The replay button: to the new run if there is one, to the event if there are several or none."""
-    replayed = await replay_event(runtime, event_id, pipeline=(data.pipeline if data else "") or None)
+    wanted = Wanted(pipeline=(data.pipeline if data else "") or None)
+    replayed = await replay_event(runtime, event_id, wanted, by=who)
     target = f"/runs/{replayed.runs[0][0]}" if len(replayed.runs) == 1 else f"/events/{event_id}"
     return Redirect(target, status_code=303)
 

@@ -11,7 +11,7 @@ from engine.errors import NotFound
 from engine.flow import schedule
 from engine.flow.chain import MAX_DEPTH
 from engine.flow.record import record_event
-from engine.flow.replay import replay_event
+from engine.flow.replay import Wanted, replay_event
 from engine.store import EventFilter, RunFilter
 from tests.integration.flow.conftest import House, decode
 
@@ -78,7 +78,7 @@ async def test_a_chain_of_emits_is_cut(house: House) -> None:
 
 
 async def test_replay_makes_a_new_run_of_a_stored_event(house: House) -> None:
-    """It names the event it replays, and has idempotency keys of its own."""
+    """It names the run it repeats, and has idempotency keys of its own."""
     await house.deploy(LISTENER, name="listener")
     await house.deploy(EMITTER)
     await house.finish(n=3)
@@ -88,12 +88,12 @@ async def test_replay_makes_a_new_run_of_a_stored_event(house: House) -> None:
     replayed = await replay_event(house.runtime, first.event_id)
     assert [name for _, name in replayed.runs] == ["listener"]
     again = await house.run(replayed.runs[0][0])
-    assert (again.replay_of, again.event_id) == (first.event_id, first.event_id)
+    assert (again.replay_of, again.event_id) == (first.id, first.event_id)
     await house.turn(again.id)
     keys = [call[2] for call in house.probe.calls if call[0] == "heard"]
     assert len(set(keys)) == 2
     with pytest.raises(NotFound):
-        await replay_event(house.runtime, first.event_id, pipeline="nobody")
+        await replay_event(house.runtime, first.event_id, Wanted(pipeline="nobody"))
     with pytest.raises(NotFound):
         await replay_event(house.runtime, uuid7())
 

@@ -17,6 +17,7 @@ TABLES = {
     "kv", "tally", "announcement", "run_key", "audit", "migration",
     "wait", "wait_kind", "wait_sweep", "awaited", "arrival",
     "gather", "gathered", "batch_event", "pause",
+    "replay", "deployed",
 }  # fmt: skip
 
 
