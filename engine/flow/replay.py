@@ -108,7 +108,7 @@ async def plan_event(runtime: Runtime, event_id: UUID, wanted: Wanted) -> Plan:
     bindings = [found for found in _listeners(deployment, event) if wanted.pipeline in (None, found.pipeline.id)]
     if not bindings:
         raise NotFound(_nobody(deployment, event, wanted))
-    olds = await runtime.store.last_runs(event_id)
+    olds = list({run.pipeline: run for run in await runtime.store.runs_of_event(event_id)}.values())
     if wanted.run is not None:
         old_run = await _old_run(runtime, wanted.run)
         olds, bindings = [old_run], [found for found in bindings if found.trigger.id == old_run.trigger] or bindings

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from engine.core.run import AttemptStatus
-from engine.store import tables
 from engine.store.database import Database, as_rows, first_id
 from engine.store.ingest import clean
-from engine.store.rows import AttemptMark, EventSummary, ReplayFilter, ReplayRow, RunSummary
-from engine.store.runs import SUMMARY as RUN_SUMMARY
+from engine.store.rows import AttemptMark, EventSummary, ReplayFilter, ReplayRow
 
 MOST = 200  # events of a page
 COUNTED_MOST = 100_000
@@ -77,12 +75,6 @@ class Replays:
     async def count_events(self, wanted: ReplayFilter) -> int:
         """How many there are in all; 100,000 stands for any number above."""
         return int((await self._database.fetch(COUNT, *_where(wanted)))[0]["events"])
-
-    async def last_runs(self, event_id: UUID) -> list[RunSummary]:
-        """The newest run of each pipeline that this event started."""
-        query = tables.Run.select(*RUN_SUMMARY).where(tables.Run.event_id == event_id).order_by(tables.Run.id)
-        newest = {row.pipeline: row for row in as_rows(await self._database.run(query), RunSummary)}
-        return list(newest.values())
 
 
 def _where(wanted: ReplayFilter) -> tuple[object, ...]:
