@@ -1,12 +1,12 @@
-"""Steps that steer the run: `stop`, `fail`, `emit`."""
+"""Steps that steer runs: `stop`, `fail`, `emit`, `pipeline.start`."""
 
 import re
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
-from engine.plugin import Fail, StepConfig, StepContext, Stop, hookimpl
+from engine.plugin import Fail, StartedRun, StepConfig, StepContext, Stop, hookimpl
 
 TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,99}")
 
@@ -75,6 +75,32 @@ class Emitted(msgspec.Struct, frozen=True):
     type: Annotated[str, Meta(description="Its type.")]
 
 
+class StartConfig(StepConfig, frozen=True):
+    """Start a run of another pipeline and do not wait for it. `uses: pipeline:ID` waits and has its outputs.
+
+    The run is started once, however often this step is tried. It sees where it comes from as `run.parent`.
+
+    Example:
+
+        uses: pipeline.start
+        with:
+          pipeline: send-invoice
+          inputs:
+            order: ${{ event.body.order.id }}
+    """
+
+    pipeline: Annotated[str, Meta(description="Id of the pipeline.", examples=["send-invoice"])]
+    inputs: Annotated[dict[str, Any], Meta(description="Its inputs.")] = field(default_factory=dict)
+    labels: Annotated[dict[str, str], Meta(description="Labels besides its own, which they replace.")] = field(
+        default_factory=dict
+    )
+
+
+async def start(config: StartConfig, context: StepContext) -> StartedRun:
+    """Exactly once: after a crash the run that was started is found again."""
+    return await context.runs.start(config.pipeline, config.inputs, labels=config.labels)
+
+
 async def stop(config: StopConfig, context: StepContext) -> None:
     """End the run."""
     raise Stop(config.message, output=config.output)
@@ -101,3 +127,4 @@ def register_steps(register: Any) -> None:
     register("stop", stop, config=StopConfig, effect="pure")
     register("fail", fail, config=FailConfig, effect="pure")
     register("emit", emit, config=EmitConfig, effect="idempotent", result=Emitted)
+    register("pipeline.start", start, config=StartConfig, effect="idempotent", result=StartedRun)

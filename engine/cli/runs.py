@@ -142,6 +142,7 @@ def show(run_id: str, /, *, json: Json = False, connection: Connection | None = 
         ("pipeline", found["pipeline"]),
         ("trigger", found["trigger"] or "by hand"),
         ("event", found["event_id"]),
+        ("started by", found["parent"]),
         ("replay of", found["replay_of"]),
         ("created", f"{found['created_at']} ({ago(found['created_at'])})"),
         ("took", _took(found["seconds"])),

@@ -39,7 +39,9 @@ ROOTS = {
     "approval": "Links of the approval: `approve_url`, `reject_url`, `url`.",
     "index": "Number of the current item, from 0.",
 }
-NOWHERE = Names(roots=("steps", "outputs", "run", "emitted", "response", "error", "elapsed"))  # assertions of tests
+NOWHERE = Names(  # assertions of tests
+    roots=("steps", "outputs", "run", "emitted", "started", "response", "error", "elapsed")
+)
 
 
 def complete_expression(

@@ -53,6 +53,7 @@ EITHER: Mapping[tuple[str, str], Schema] = {  # kinds `any` and `template` that 
     ("respond", "status"): LIMIT,
     ("respond", "after"): {"type": "string"},
     ("test_expect", "emitted"): {"type": ["array", "null"]},
+    ("test_expect", "started"): {"type": ["array", "null"]},
     ("test_step", "errors"): {"type": ["array", "null"]},
 }
 KINDS: Mapping[str, Schema] = {

@@ -9,7 +9,7 @@ import msgspec
 from engine.editor.places import Place
 from engine.editor.repository import Known, Repository
 from engine.editor.tree import parse
-from engine.pipeline.checking.callees import called_ids
+from engine.pipeline.checking.callees import called_ids, started_ids
 from engine.pipeline.checking.events import Recorded
 from engine.pipeline.checking.repository import Unit, read_units
 from engine.pipeline.inference.names import Names
@@ -84,7 +84,7 @@ def _called(repository: Repository, data: Any) -> list[Known]:
     """The pipelines that the data calls, and those that they call."""
     pipelines = repository.pipelines()
     found: dict[str, Known] = {}
-    waiting = set(called_ids(data))
+    waiting = set(called_ids(data) | started_ids(data))
     while waiting:
         known = pipelines.get(waiting.pop())
         if known is not None and known.id not in found:

@@ -19,6 +19,7 @@ from engine.core.outcome import EndRun, Failed, Proceed, RetryAfter, Stopped, Su
 from engine.core.retry import RetryPolicy
 from engine.core.run import AttemptStatus, ErrorInfo
 from engine.flow.attempts import FAILURES, as_text, failure_of, make_row, observe, refuse
+from engine.flow.chain import TOO_LONG, ChainTooLong
 from engine.flow.execution import NEVER, Call, Done, Execution, counted
 from engine.flow.frame import Frame, OutOfTime, RunStopped, StepGaveUp
 from engine.flow.unknown import UNKNOWN_OUTCOME, cares, counted_deaths, describe, is_unknown, may_repeat
@@ -182,7 +183,7 @@ async def _try(
         verdict = decide(outcome, attempt=count, policy=policy, elapsed=elapsed, allowed=allowed)
         if isinstance(outcome, Succeeded) and isinstance(verdict, Proceed):
             if done.emitted:
-                await environment.emit(execution, current, done.emitted)
+                await _emit(execution, current, done.emitted, number)
             if step.repeat is None or _satisfied(execution, frame, call, step.repeat, outcome, number):
                 return await _succeed(
                     execution, frame, call, outcome, number=number, count=before + count, started=started
@@ -212,6 +213,13 @@ async def _try(
         if retry_at is None:
             raise StepGaveUp(outcome.error)
         await wait_until(execution, retry_at, f"another attempt of step {step.id or call.key}")
+
+
+async def _emit(execution: Execution, call: Call, emitted: list[tuple[str, Any]], number: int) -> None:
+    try:
+        await execution.environment.emit(execution, call, emitted)
+    except ChainTooLong as problem:
+        raise refuse(execution, call.step, call.key, TOO_LONG, str(problem), number=number) from None
 
 
 def _perform(

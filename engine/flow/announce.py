@@ -15,7 +15,7 @@ from engine.core.event import Event
 from engine.core.ids import uuid7
 from engine.core.run import Decision, ErrorInfo, RunStatus
 from engine.errors import Unavailable
-from engine.flow.chain import DEPTH, ENDED, MAX_DEPTH, RUN, next_depth
+from engine.flow.chain import DEPTH, ENDED, MAX_DEPTH, RUN, TOO_LONG, next_depth
 from engine.flow.execution import now
 from engine.flow.record import record_event
 from engine.pipeline.deployment import RUN_FINISHED, Binding
@@ -72,8 +72,7 @@ async def _announce(runtime: Runtime, run_id: UUID) -> None:
     ]
     if not bindings:
         return
-    ids = [run.event_id] if run.event_id is not None else await runtime.store.events_of_run(run_id)
-    depth = next_depth(*(await runtime.store.get_events(ids)).values())
+    depth = await next_depth(runtime, run)
     event = Event(
         id=uuid7(),
         source=ENDED,
@@ -105,6 +104,7 @@ def make_body(run: RunRow, url: str) -> dict[str, Any]:
             "trigger": run.trigger,
             "labels": run.labels,
             "event_id": str(run.event_id) if run.event_id is not None else None,
+            "parent": str(run.parent) if run.parent is not None else None,
             "replay_of": str(run.replay_of) if run.replay_of is not None else None,
             "message": run.message,
             "created_at": run.created_at,
@@ -119,4 +119,4 @@ def make_body(run: RunRow, url: str) -> dict[str, Any]:
 
 def _cut(binding: Binding, depth: int) -> Decision:
     detail = {"depth": depth, "limit": MAX_DEPTH}
-    return Decision(binding.pipeline.id, binding.trigger.id, matched=False, reason="chain_too_long", detail=detail)
+    return Decision(binding.pipeline.id, binding.trigger.id, matched=False, reason=TOO_LONG, detail=detail)

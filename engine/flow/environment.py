@@ -41,11 +41,13 @@ from engine.core.run import ErrorInfo, RunStatus
 from engine.flow.actions import wait_until
 from engine.flow.announce import is_awaited
 from engine.flow.await_event import EventWait
+from engine.flow.child import start_child
 from engine.flow.emit import emit_events
 from engine.flow.execute import execute
 from engine.flow.execution import Call, Done, Environment, Execution
 from engine.flow.frame import Frame, StepGaveUp
 from engine.pipeline.spec import Step
+from engine.plugin.api import StartedRun
 from engine.plugin.observers import Observers
 from engine.runtime import Runtime
 
@@ -108,6 +110,18 @@ class LiveEnvironment:
     async def emit(self, execution: Execution, call: Call, emitted: list[tuple[str, Any]]) -> None:
         """Record what an attempt emitted, and start who listens. Doing it again changes nothing."""
         await emit_events(self.runtime, execution, call.key, emitted)
+
+    async def start(
+        self,
+        execution: Execution,
+        call: Call,
+        key: str,
+        pipeline: str,
+        inputs: dict[str, Any],
+        labels: dict[str, str],
+    ) -> StartedRun:
+        """Start a run of another pipeline, once for each key."""
+        return await start_child(self.runtime, execution, key, pipeline, inputs, labels)
 
     async def stand_in(self, execution: Execution, frame: Frame, call: Call, attempt: int) -> Done | None:
         """Called pipelines are run."""

@@ -10,6 +10,7 @@ import msgspec
 from engine.core.catalog import Effect
 from engine.core.outcome import Failed, Stopped, Succeeded
 from engine.core.run import ErrorInfo
+from engine.flow.child import Children
 from engine.flow.execution import Call, Done, Execution
 from engine.pipeline.expression import reveal
 from engine.pipeline.spec import DEFAULT_STEP_TIMEOUT
@@ -38,6 +39,7 @@ async def execute(runtime: Runtime, execution: Execution, call: Call, *, attempt
         http=runtime.http,
         cache=runtime.cache,
         documents=runtime.store.documents,
+        runs=Children(execution, call),
         options=runtime.options,
         emitted=[],
         used={},

@@ -18,6 +18,7 @@ from engine.core.run import AttemptStatus, ErrorInfo, RunStatus
 from engine.errors import Unavailable
 from engine.flow.frame import Frame, Parked, Scope, TakenOver, pending
 from engine.pipeline.spec import Pipeline, Step
+from engine.plugin.api import StartedRun
 from engine.plugin.observers import Observers
 from engine.store import AttemptRow, CheckpointRecord, ClaimedRun, RunUpdate, StoredAttempt
 
@@ -86,6 +87,15 @@ class Environment(Protocol):
     async def cache_get(self, key: str) -> tuple[bool, Any]: ...
     async def cache_set(self, key: str, value: Any, ttl: float) -> None: ...
     async def emit(self, execution: "Execution", call: Call, emitted: list[tuple[str, Any]]) -> None: ...
+    async def start(
+        self,
+        execution: "Execution",
+        call: Call,
+        key: str,
+        pipeline: str,
+        inputs: dict[str, Any],
+        labels: dict[str, str],
+    ) -> StartedRun: ...
     async def stand_in(self, execution: "Execution", frame: Frame, call: Call, attempt: int) -> Done | None: ...
     async def wait(
         self, execution: "Execution", frame: Frame, step: Step, key: str, began: datetime, until: datetime | None
@@ -150,6 +160,7 @@ class Execution:
                 "scheduled_at": run.scheduled_at.isoformat().replace("+00:00", "Z") if run.scheduled_at else None,
                 "trigger": run.trigger,
                 "labels": run.labels,
+                "parent": str(run.parent) if run.parent else None,
                 "replay_of": str(run.replay_of) if run.replay_of else None,
             },
         }

@@ -1,5 +1,6 @@
-"""Start a run by hand: API, command line, dashboard."""
+"""Start a run by hand: API, command line, dashboard; or by a step of another."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 import msgspec
@@ -29,8 +30,14 @@ async def start_run(
     inputs: dict[str, object],
     *,
     idempotency_key: str | None = None,
+    trigger: str = MANUAL,
+    parent: UUID | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Started:
-    """Record a run and ring it. NotFound, InvalidInputs, or Unavailable if it could not be recorded."""
+    """Record a run and ring it. labels: more than the pipeline's own, which they replace. parent: who starts it.
+
+    NotFound, InvalidInputs, or Unavailable if it could not be recorded.
+    """
     pipeline = runtime.deployments.current.pipelines.get(pipeline_id)
     if pipeline is None:
         raise NotFound(f"there is no pipeline {pipeline_id}")
@@ -43,10 +50,11 @@ async def start_run(
         id=uuid7(),
         pipeline=pipeline.id,
         version=pipeline.version,
-        trigger=MANUAL,
-        labels=render_labels(runtime, pipeline, scope),
+        trigger=trigger,
+        labels={**render_labels(runtime, pipeline, scope), **(labels or {})},
         inputs=encoded,
         idempotency_key=idempotency_key,
+        parent=parent,
     )
     ingested = await runtime.store.ingest(IngestRecord(runs=[run]))
     run_id = ingested.runs[0][0]

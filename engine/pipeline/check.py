@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import Catalog
-from engine.pipeline.checking.callees import called_ids
+from engine.pipeline.checking.callees import called_ids, started_ids
 from engine.pipeline.checking.events import Recorded
 from engine.pipeline.checking.repository import Unit, check_repository, read_units
 from engine.pipeline.checking.secrets import missing_secrets
@@ -145,7 +145,7 @@ def _called(
 ) -> tuple[list[Unit], list[str]]:
     """The files of pipelines that are called and not among those that are checked; and the ids of others around."""
     known = {unit.id for unit in units}
-    missing = {name for unit in units for name in called_ids(unit.source.data)} - known
+    missing = {name for unit in units for name in called_ids(unit.source.data) | started_ids(unit.source.data)} - known
     if not missing:
         return [], []
     around: dict[str | None, Unit] = {}

@@ -14,12 +14,13 @@ A step is an async function plus a config Struct:
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 from uuid import UUID
 
 import httpx
 import msgspec
 import structlog
+from msgspec import Meta
 
 from engine.core.failure import Fail, Retry, StepError, Stop
 from engine.plugin.config import Duration, SecretText, StepConfig, WholeConfig
@@ -30,7 +31,9 @@ __all__ = [
     "Duration",
     "Fail",
     "Retry",
+    "Runs",
     "SecretText",
+    "StartedRun",
     "StepConfig",
     "StepContext",
     "StepError",
@@ -70,6 +73,22 @@ class Documents(Protocol):
         """Whether it was there."""
 
 
+class StartedRun(msgspec.Struct, frozen=True):
+    """A run that a step has started."""
+
+    run_id: Annotated[str, Meta(description="Its id.")]
+    url: Annotated[str, Meta(description="Where people look at it.")]
+
+
+class Runs(Protocol):
+    """Starts runs of other pipelines without waiting for them."""
+
+    async def start(
+        self, pipeline: str, inputs: Mapping[str, Any] | None = None, *, labels: Mapping[str, str] | None = None
+    ) -> StartedRun:
+        """Start a run, once for each call in a step, however often the step is tried. Fail says what does not fit."""
+
+
 class StepContext(msgspec.Struct, kw_only=True):
     """What a step may use. Plugins fetch nothing themselves."""
 
@@ -83,6 +102,7 @@ class StepContext(msgspec.Struct, kw_only=True):
     http: httpx.AsyncClient  # shared; outbound addresses are checked
     cache: Cache
     documents: Documents
+    runs: Runs  # start other pipelines
     options: Mapping[str, str]  # process settings for plugins, e.g. "ai.base_url", "smtp.url"
     emitted: list[tuple[str, Any]] = []  # filled by emit()
     used: dict[str, Any] = {}  # filled by usage()

@@ -7,7 +7,7 @@ from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.inference.names import Finding, references
 
 ROOTS = (
-    "steps", "outputs", "emitted", "response", "error", "run", "elapsed", "labels", "message", "outcome",
+    "steps", "outputs", "emitted", "started", "response", "error", "run", "elapsed", "labels", "message", "outcome",
     "compensated", "key", "inputs", "vars", "event", "events",
 )  # fmt: skip
 STEP = (

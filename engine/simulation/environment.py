@@ -14,6 +14,7 @@ import structlog
 from engine.core.catalog import Catalog, Effect
 from engine.core.outcome import Failed
 from engine.core.run import AttemptStatus, ErrorInfo, RunStatus
+from engine.flow.child import make_started
 from engine.flow.execute import check_output, execute, read_config
 from engine.flow.execution import Call, Done, Execution
 from engine.flow.frame import Frame
@@ -21,6 +22,7 @@ from engine.flow.ledger import Ledger
 from engine.pipeline.expression.moments import iso
 from engine.pipeline.match import InvalidInputs, validate_inputs
 from engine.pipeline.spec import DEFAULT_STEP_TIMEOUT, Step
+from engine.plugin.api import StartedRun
 from engine.plugin.observers import Observers
 from engine.runtime import Runtime
 from engine.simulation.events import make_event
@@ -34,7 +36,8 @@ from engine.simulation.waits import Waits
 from engine.simulation.world import BASE_URL, Clock
 from engine.store import CheckpointRecord
 
-REAL = frozenset({"emit"})  # step types whose effect the simulation itself keeps
+FIRST_STARTED = 0x0190_0000_0000_7000_8000_0000_0000_0001  # id of the first run that is started
+REAL = frozenset({"emit", "pipeline.start"})  # step types whose effect the simulation itself keeps
 
 
 def _silence(_logger: Any, _name: str, _event: Any) -> Any:
@@ -62,6 +65,7 @@ class SimulatedEnvironment:
         self.ledger = Ledger()
         self.waits = Waits(clock, recorder, setting.data.get("approvals") or {})
         self.emitted: list[dict[str, Any]] = []
+        self.started: list[dict[str, Any]] = []
         self.root: Frame | None = None
         self.frames: dict[int, Frame] = {}  # inner ones, by the identity of their `steps`, which they share
         self.finished_at: float | None = None
@@ -71,6 +75,7 @@ class SimulatedEnvironment:
         self._limits = Limits()
         self._cache: dict[str, tuple[bytes, float]] = {}  # JSON, and when it ends
         self._emitted_keys: set[str] = set()
+        self._started_keys: dict[str, StartedRun] = {}
         self._finished: set[str] = set()  # keys that had finished before the crash
 
     # Clock and names
@@ -302,6 +307,23 @@ class SimulatedEnvironment:
             event = make_event(given, number=number, at=self.now(), source=INTERNAL, type=type_)
             self.emitted.append({"type": type_, "body": plain, "at": event["time"], "step": self._name(call)})
             self.waits.arrive(event)
+
+    async def start(
+        self,
+        execution: Execution,
+        call: Call,
+        key: str,
+        pipeline: str,
+        inputs: dict[str, Any],
+        labels: dict[str, str],
+    ) -> StartedRun:
+        """Keep what would have been started."""
+        if key not in self._started_keys:
+            run_id = UUID(int=FIRST_STARTED + len(self.started))
+            self._started_keys[key] = make_started(execution, run_id)
+            plain = msgspec.json.decode(msgspec.json.encode({"inputs": inputs, "labels": labels}))
+            self.started.append({"pipeline": pipeline, **plain, "at": iso(self.now()), "step": self._name(call)})
+        return self._started_keys[key]
 
     async def wait(
         self, execution: Execution, frame: Frame, step: Step, key: str, began: datetime, until: datetime | None

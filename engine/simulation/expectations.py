@@ -205,6 +205,7 @@ CHECKS: dict[str, Callable[[Any, Result], list[Failure]]] = {
     "labels": _partial("labels", lambda result: result.labels),
     "key": _text("key", lambda result: result.key),
     "emitted": _partial("emitted", lambda result: result.emitted),
+    "started": _partial("started", lambda result: result.started),
     "compensated": _partial("compensated", lambda result: result.compensated),
     "steps": _steps,
     "elapsed": _elapsed,

@@ -29,6 +29,7 @@ class Result(msgspec.Struct):
     key: str | None = None
     response: dict[str, Any] | None = None
     emitted: list[dict[str, Any]] = []
+    started: list[dict[str, Any]] = []
     compensated: list[str] = []
     steps: dict[str, dict[str, Any]] = {}  # by name: with, output, status, error, calls, ...
     order: list[str] = []  # names in the order in which they began to run
@@ -53,6 +54,7 @@ class Result(msgspec.Struct):
             "steps": self.steps,
             "outputs": self.outputs,
             "emitted": self.emitted,
+            "started": self.started,
             "response": self.response,
             "error": self.error,
             "run": self.run,

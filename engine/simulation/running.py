@@ -159,6 +159,7 @@ def _result(environment: SimulatedEnvironment, start: Start, setting: Setting) -
         labels=start.labels,
         key=start.key,
         emitted=environment.emitted,
+        started=environment.started,
         compensated=list(run.get("compensated") or []),
         steps=recorder.steps,
         order=recorder.order,

@@ -18,6 +18,7 @@ UPDATED = (
     "labels",
     "key",
     "emitted",
+    "started",
     "compensated",
     "steps",
     "elapsed",

@@ -57,6 +57,8 @@ class Gathers:
 
     async def get_events(self, ids: Sequence[UUID]) -> dict[UUID, Event]:
         """Those of the events that are stored."""
+        if not ids:
+            return {}
         rows: list[Any] = await self._database.run(tables.Event.select().where(tables.Event.id.is_in(list(ids))))
         return {row["id"]: event_of(row) for row in rows}
 

@@ -259,6 +259,14 @@ class RunRow(RunSummary, frozen=True, kw_only=True):
     worker: UUID | None
 
 
+class Lineage(msgspec.Struct, frozen=True):
+    """How many runs above a run started one another, the first of them, and its event if one started it."""
+
+    parents: int
+    first: UUID
+    event_id: UUID | None = None
+
+
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs to list, newest first. All conditions must hold; None is no condition."""
 

@@ -9,7 +9,7 @@ from engine.core.run import RunStatus
 from engine.store import tables
 from engine.store.database import Database, as_rows
 from engine.store.ingest import clean, encode_labels
-from engine.store.rows import RunFilter, RunRow, RunSummary, Stats, StoredAttempt
+from engine.store.rows import Lineage, RunFilter, RunRow, RunSummary, Stats, StoredAttempt
 
 SUMMARY = [getattr(tables.Run, name) for name in RunSummary.__struct_fields__]
 FULL = [getattr(tables.Run, name) for name in RunRow.__struct_fields__]
@@ -31,6 +31,15 @@ select
 STARTED_BY = """run.id = any(array(
     select own.id from run as own where own.event_id = {}
     union all select run_id from batch_event where event_id = {}))"""
+LINEAGE = """
+with recursive line as (
+    select id, parent, event_id, 0 as parents from run where id = $1
+    union all
+    select run.id, run.parent, run.event_id, line.parents + 1 from line join run on run.id = line.parent
+    where line.parents < $2
+)
+select parents, id as first, event_id from line order by parents desc limit 1
+"""
 COUNT_ENDED = """
 select hour, status, sum(runs)::bigint as runs from tally
 where hour > now() - make_interval(hours => $1) group by hour, status
@@ -46,6 +55,11 @@ class Runs:
         """The run with everything, or None."""
         rows = await self._database.run(tables.Run.select(*FULL).where(tables.Run.id == run_id))
         return as_rows(rows, RunRow)[0] if rows else None
+
+    async def get_lineage(self, run_id: UUID, most: int) -> Lineage:
+        """The runs that started this one, one by the other, `most` at most. Those that are gone do not count."""
+        rows = await self._database.fetch(LINEAGE, run_id, most)
+        return Lineage(**dict(rows[0])) if rows else Lineage(0, run_id)
 
     async def list_runs(self, wanted: RunFilter) -> tuple[list[RunSummary], UUID | None]:
         """A page of runs and the cursor of the next one; None: this is the last."""

@@ -1,4 +1,4 @@
-"""The cache and the documents that steps see, kept in this process. For tests only."""
+"""The cache and the documents that steps see, and the runs they start, kept in this process. For tests only."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+
+from engine.core.ids import uuid7
+from engine.plugin import StartedRun
 
 Clock = Callable[[], float]  # seconds
 
@@ -88,3 +91,17 @@ def _contains(value: Any, wanted: Any) -> bool:
     if isinstance(wanted, list):
         return isinstance(value, list) and all(any(_contains(item, part) for item in value) for part in wanted)
     return type(value) is type(wanted) and bool(value == wanted)
+
+
+class MemoryRuns:
+    """Remembers what a step starts: `started` has pipelines and their inputs, in order."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, dict[str, Any]]] = []
+
+    async def start(
+        self, pipeline: str, inputs: Mapping[str, Any] | None = None, *, labels: Mapping[str, str] | None = None
+    ) -> StartedRun:
+        """Remember it."""
+        self.started.append((pipeline, dict(inputs or {})))
+        return StartedRun(run_id=str(uuid7()), url="http://test/runs")

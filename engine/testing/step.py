@@ -15,7 +15,7 @@ from engine.core.ids import uuid7
 from engine.http_client import create_client
 from engine.plugin import Cache, Documents, StepContext, WholeConfig
 from engine.plugin.host import load_catalog
-from engine.testing.memory import MemoryCache, MemoryDocuments
+from engine.testing.memory import MemoryCache, MemoryDocuments, MemoryRuns
 
 LOOPBACK = ("127.0.0.0/8", "::1", "localhost")
 
@@ -25,6 +25,7 @@ class StepResult(msgspec.Struct):
 
     output: Any  # JSON-plain
     emitted: list[tuple[str, Any]]
+    started: list[tuple[str, dict[str, Any]]]  # pipelines and their inputs
     usage: dict[str, Any]
 
 
@@ -66,12 +67,13 @@ async def run_step(
             http=client,
             cache=cache or MemoryCache(),
             documents=documents or MemoryDocuments(),
+            runs=(runs := MemoryRuns()),
             options=options or {},
         )
         async with asyncio.timeout(limit):
             returned = await type_.function(config, context)
         output = msgspec.json.decode(msgspec.json.encode(msgspec.to_builtins(returned)))
-        return StepResult(output=output, emitted=context.emitted, usage=context.used)
+        return StepResult(output=output, emitted=context.emitted, started=runs.started, usage=context.used)
 
 
 def make_config(type_: StepType, with_: Any) -> Any:

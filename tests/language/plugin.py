@@ -196,19 +196,6 @@ class Count(Struct, frozen=True):
     count: Annotated[int, Meta(description="How many.")]
 
 
-class StartConfig(StepConfig, frozen=True):
-    """Start a pipeline and do not wait for it."""
-
-    pipeline: Annotated[str, Meta(description="Its id.")]
-    inputs: Annotated[dict[str, Any], Meta(description="Its inputs.")] = field(default_factory=dict)
-
-
-class Started(Struct, frozen=True):
-    """The new run."""
-
-    run_id: Annotated[str, Meta(description="Its id.")]
-
-
 class Button(StepConfig, frozen=True):
     """A button below a message."""
 
@@ -254,7 +241,6 @@ STEPS: dict[str, tuple[type[StepConfig], str, Any]] = {
     "vector.search": (VectorSearchConfig, "idempotent", Hits),
     "vector.upsert": (VectorUpsertConfig, "idempotent", Upserted),
     "runs.count": (CountRunsConfig, "idempotent", Count),
-    "pipeline.start": (StartConfig, "effect", Started),
 }
 REPLACED: dict[str, tuple[type[msgspec.Struct], Any]] = {  # real types that the examples use with more fields
     "notify.slack": (SlackWithButtonsConfig, None),

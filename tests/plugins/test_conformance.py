@@ -37,7 +37,7 @@ WAITING: dict[str, Any] = {
     "store.query": {"collection": "c"},
     "store.delete": {"collection": "c", "key": "k"},
 }
-NOT_WAITING = {"value", "stop", "fail", "emit"}
+NOT_WAITING = {"value", "stop", "fail", "emit", "pipeline.start"}
 
 
 @dataclass

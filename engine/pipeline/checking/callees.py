@@ -6,7 +6,10 @@ from typing import Any
 
 from engine.pipeline.checking.step_ids import find_steps
 from engine.pipeline.defaults import CALL
+from engine.pipeline.expression.template import has_expression
 from engine.pipeline.marks import Path
+
+START = "pipeline.start"  # the step type that starts a pipeline and does not wait
 
 
 def find_uses(data: Any) -> list[tuple[Path, str]]:
@@ -24,6 +27,15 @@ def find_calls(data: Any) -> list[tuple[Path, str]]:
 def called_ids(data: Any) -> frozenset[str]:
     """The ids of all pipelines that the data of a pipeline names in calls."""
     return frozenset(name for _, name in find_calls(data))
+
+
+def started_ids(data: Any) -> frozenset[str]:
+    """The ids of all pipelines that the data of a pipeline starts without waiting, where they are written out."""
+    if not isinstance(data, dict):
+        return frozenset()
+    found = (step.get("with") for _, step in find_steps(data) if step.get("uses") == START)
+    names = (with_.get("pipeline") for with_ in found if isinstance(with_, dict))
+    return frozenset(name for name in names if isinstance(name, str) and not has_expression(name))
 
 
 def sort_calls(calls: Mapping[str, Iterable[str]]) -> list[str]:

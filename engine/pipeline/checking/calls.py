@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import StepType
+from engine.pipeline.checking.callees import START
 from engine.pipeline.checking.config import ConfigCheck, is_free
 from engine.pipeline.checking.expressions import Desk, compile_value, shape_at, shape_of
 from engine.pipeline.checking.inputs import check_given
@@ -53,6 +54,8 @@ def read_action(desk: Desk, path: Path, uses: str, with_: Any, names: Names) -> 
     empty: Any = None if type_ is not None and is_free(type_.config) else {}
     template = compile_value(desk, where, empty if with_ is None else with_, known)
     _check_tools(desk, (*where, "tools"), with_)
+    if uses == START and isinstance(with_, dict):
+        _check_start(desk, where, with_, known)
     if uses == "value":
         return Invocation(uses, template, shape_of(template, known, desk.catalog.filters))
     return Invocation(uses, template, _result(type_, with_) if type_ is not None else None)
@@ -92,15 +95,38 @@ def _check_known(desk: Desk, path: Path, uses: str) -> None:
     if uses.startswith(CALL):
         name = uses.removeprefix(CALL)
         if desk.callees is not None and name not in desk.callees:
-            known = ", ".join(sorted(desk.callees)[:20])
-            hint = did_you_mean(name, desk.callees, f"there are: {known}" if known else "")
-            start = len(CALL)
-            message = f"there is no pipeline `{name[:80]}`"
-            desk.source.error("E114", path, message, hint, offset=(start, len(uses)) if name else None)
+            _note_unknown(desk, path, name, (len(CALL), len(uses)) if name else None)
     elif uses not in desk.catalog.steps:
         hint = did_you_mean(uses, desk.catalog.steps)
         message = f"there is no step type `{uses[:80]}`"
         desk.source.error("E114", path, message, f"{hint} {LISTING}".strip())
+
+
+def _check_start(desk: Desk, path: Path, with_: dict[str, Any], names: Names) -> None:
+    """A pipeline that is started is there, and gets the inputs that it declares."""
+    name, inputs = with_.get("pipeline"), with_.get("inputs", {})
+    if not isinstance(name, str) or has_expression(name) or desk.callees is None:
+        return
+    if name not in desk.callees:
+        _note_unknown(desk, (*path, "pipeline"), name, None)
+    elif isinstance(inputs, dict):
+        where = (*path, "inputs") if "inputs" in with_ else path
+        check_given(
+            desk.source,
+            where,
+            inputs,
+            desk.callees[name].inputs,
+            callee=name,
+            shape=shape_at(desk, names),
+            key="inputs",
+        )
+
+
+def _note_unknown(desk: Desk, path: Path, name: str, offset: tuple[int, int] | None) -> None:
+    callees = desk.callees or {}
+    known = ", ".join(sorted(callees)[:20])
+    hint = did_you_mean(name, callees, f"there are: {known}" if known else "")
+    desk.source.error("E114", path, f"there is no pipeline `{name[:80]}`", hint, offset=offset)
 
 
 def _check_tools(desk: Desk, path: Path, with_: Any) -> None:

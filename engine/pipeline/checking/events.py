@@ -14,7 +14,7 @@ from engine.pipeline.inference.types import STRING, Shape, any_of, nullable, obj
 
 PARAMETER = re.compile(r"\{([A-Za-z_]\w*)\}")
 FINISHED_RUN = {
-    **{name: shape for name, shape in RUN.items() if name not in ("parent", "compensated")},
+    **{name: shape for name, shape in RUN.items() if name != "compensated"},
     "outcome": word_of(*OUTCOMES),
     "event_id": nullable(STRING),
     "message": nullable(STRING),

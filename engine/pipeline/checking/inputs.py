@@ -42,11 +42,12 @@ def check_given(
     *,
     callee: str = "",
     shape: Callable[[str], Shape] | None = None,
+    key: str = "with",
 ) -> None:
     """Values for inputs: known names, none missing, literals of the right type. path leads to the map, or its owner.
 
     callee: the id of a pipeline that a step calls; without it, a trigger gives them to its own pipeline.
-    shape: of a text that is wholly an expression.
+    shape: of a text that is wholly an expression. key: of the step, where the values stand.
     """
     owner = f"pipeline `{callee}`" if callee else "this pipeline"
     for name, value in given.items():
@@ -66,7 +67,7 @@ def check_given(
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
         if callee:
-            source.error("E121", path, f"pipeline `{callee}` needs {names}", "add them to `with:`", key=True)
+            source.error("E121", path, f"pipeline `{callee}` needs {names}", f"add them to `{key}:`", key=True)
             return
         hint = "add them to the trigger's `inputs:`, or give them a `default`"
         source.error("E121", path, f"the trigger gives no value for {names}", hint, key=True)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import Catalog, TriggerKind, TriggerType
-from engine.pipeline.checking.callees import called_ids, find_calls, find_circle, sort_calls
+from engine.pipeline.checking.callees import called_ids, find_calls, find_circle, sort_calls, started_ids
 from engine.pipeline.checking.events import Recorded
 from engine.pipeline.checking.expressions import CalleeView, Desk
 from engine.pipeline.checking.inputs import read_inputs
@@ -65,7 +65,8 @@ def read_units(
     first = [by_id[name] for name in order]
     done: set[str] = set()
     for unit in [*first, *(unit for unit in units if unit.id is None or by_id[unit.id] is not unit)]:
-        for name in called_ids(unit.source.data) & by_id.keys() - done:  # in a circle
+        named = called_ids(unit.source.data) | started_ids(unit.source.data)
+        for name in named & by_id.keys() - done:  # in a circle, or started
             views[name] = _raw_view(by_id[name].source)
         desk = Desk(
             source=unit.source,

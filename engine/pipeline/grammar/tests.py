@@ -180,10 +180,15 @@ TEST_EXPECT = section(
     Key("labels", "map", "The run's labels."),
     Key("key", "text", "The key of the pipeline's `concurrency`, or else of its `rate_limit`."),
     Key("emitted", "list", "Events of `emit` steps: `type` and `body`."),
+    Key("started", "list", "Runs of `pipeline.start` steps: `pipeline`, `inputs` and `labels`."),
     Key("compensated", "list", "Steps that were compensated, in this order."),
     Key("steps", "map", "By step: what it was given and what it came to.", section="test_step"),
     Key("elapsed", "text", "How long the run took, as a duration."),
-    Key("assert", "list", "Conditions over `steps`, `outputs`, `emitted`, `response`, `error`, `run`, `elapsed`."),
+    Key(
+        "assert",
+        "list",
+        "Conditions over `steps`, `outputs`, `emitted`, `started`, `response`, `error`, `run`, `elapsed`.",
+    ),
     foreign={
         "status": "write `outcome:`",
         "state": "write `outcome:`",

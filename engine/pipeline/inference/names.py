@@ -60,7 +60,7 @@ RUN: dict[str, Shape] = {
     "scheduled_at": nullable(STRING),
     "trigger": nullable(STRING),
     "labels": map_of(STRING),
-    "parent": None,
+    "parent": nullable(STRING),
     "replay_of": nullable(STRING),
     "outcome": nullable(word_of(*OUTCOMES)),
     "compensated": list_of(STRING),

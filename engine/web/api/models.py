@@ -28,6 +28,7 @@ class Run(Struct, frozen=True, kw_only=True):
     trigger: Annotated[str | None, Meta(description="The trigger that started it; null: started by hand.")]
     labels: dict[str, str]
     event_id: Annotated[UUID | None, Meta(description="The event that started it, if one did.")]
+    parent: Annotated[UUID | None, Meta(description="The run whose step started this one.")]
     replay_of: Annotated[UUID | None, Meta(description="The run this one repeats.")]
     created_at: datetime
     started_at: datetime | None
@@ -208,6 +209,7 @@ def _run_fields(row: RunSummary, now: datetime, attempts: Sequence[StoredAttempt
         "trigger": row.trigger,
         "labels": row.labels,
         "event_id": row.event_id,
+        "parent": row.parent,
         "replay_of": row.replay_of,
         "created_at": row.created_at,
         "started_at": row.started_at,

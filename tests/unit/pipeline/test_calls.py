@@ -1,8 +1,10 @@
 """Steps that call other pipelines: inputs that are handed over, outputs that come back."""
 
+from pathlib import Path
+
 import pytest
 
-from engine.pipeline.check import check_text
+from engine.pipeline.check import check_files, check_text
 from engine.pipeline.spec import Pipeline
 from tests.language.catalog import make_catalog
 
@@ -74,3 +76,38 @@ def test_a_call_is_pinned(callee: Pipeline) -> None:
     (pipeline,) = report.pipelines
     assert (pipeline.steps[0].shape, pipeline.steps[0].pipeline) == ("call", "price")
     assert pipeline.called["price"].version == callee.version
+
+
+@pytest.mark.parametrize(
+    ("with_", "expected"),
+    [
+        ("{pipeline: price, inputs: {sku: a}}", ""),
+        ("{pipeline: '${{ inputs.n }}s'}", ""),
+        ("{pipeline: prices}", "4:45 E114 there is no pipeline `prices`; did you mean `price`?"),
+        ("{pipeline: price}", "4:28 E121 pipeline `price` needs `sku`; add them to `inputs:`"),
+        ("{pipeline: price, inputs: {sku: a, sum: 1}}", "4:69 E121 pipeline `price` has no input `sum`"),
+        ("{pipeline: price, inputs: {sku: 3}}", "4:66 E121 input `sku`"),
+        ("{pipeline: price, inputs: {sku: '${{ inputs.n }}'}}", "4:66 E121 input `sku` must be a text, this is"),
+    ],
+)
+def test_what_is_started(with_: str, expected: str, callee: Pipeline) -> None:
+    """As with a call: the pipeline is there, its inputs are given."""
+    report = check_text(f"{HEAD}  - {{uses: pipeline.start, with: {with_}}}", make_catalog(), callees=[callee])
+    found = [f"{item.line}:{item.column} {item.code} {item.message}; {item.help}" for item in report.problems]
+    assert len(found) == (1 if expected else 0), found
+    assert not expected or found[0].startswith(expected), found
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_who_is_started_is_known_whatever_the_order_of_the_files(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Pipelines may start each other; they are not pinned, and their inputs are checked."""
+    starter = "id: order\ninputs: {a: string}\nsteps: [{uses: pipeline.start, with: {pipeline: price, inputs: {m: 5}}}]"
+    callee = "id: price\ninputs: {net: integer}\nsteps: [{uses: pipeline.start, with: {pipeline: order}}]"
+    for name, text in zip(names, (starter, callee), strict=True):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    report = check_files(sorted(tmp_path.glob("*.yaml")), make_catalog(), root=tmp_path)
+    assert sorted(f"{problem.code} {problem.message}" for problem in report.problems) == [
+        "E121 pipeline `order` needs `a`",
+        "E121 pipeline `price` has no input `m`",
+        "E121 pipeline `price` needs `net`",
+    ]

@@ -312,3 +312,23 @@ mocks: {{http.request: {{output: {{body: 1}}}}{", " if mocks else ""}{mocks}}}
 expect: {{response: {response}}}
 """
     assert check(bench, RESPONDING.format(respond=respond, step=STEP), test) == []
+
+
+def test_what_would_be_started(bench: Bench) -> None:
+    """Nothing is started; the test sees pipeline, inputs and labels, once even after a crash."""
+    pipeline = f"""
+inputs: {{n: {{type: integer, default: 1}}}}
+steps:
+  - {{id: go, uses: pipeline.start, with: {{pipeline: it, inputs: {{n: '${{{{ 1 + 1 }}}}'}}, labels: {{a: b}}}}}}
+  - {{id: after, {STEP}}}
+outputs: {{same: '${{{{ steps.go.output.url | endswith(steps.go.output.run_id) }}}}'}}
+"""
+    test = """
+mocks: {http.request: {output: {}}}
+crash_after: go
+expect:
+  outputs: {same: true}
+  started: [{pipeline: it, inputs: {n: 2}, labels: {a: b}, step: go}]
+  assert: ["started | length == 1"]
+"""
+    assert check(bench, pipeline, test) == []
