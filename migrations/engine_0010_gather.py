@@ -25,11 +25,12 @@ FORWARDS = (
         last_event uuid not null,
         size integer not null,
         bytes bigint not null,
-        closed boolean not null
+        closed boolean not null,
+        number bigint generated always as identity
     )
     """,
     "create unique index gather_slot on gather (slot) where not closed",
-    "create index gather_due on gather (due_at)",
+    "create index gather_due on gather (due_at, number)",
     """
     create table gathered (
         gather_id uuid not null,

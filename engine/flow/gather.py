@@ -118,7 +118,7 @@ async def _fire(runtime: Runtime, rows: Sequence[GatherRow], moment: datetime) -
     """The same for a few, in one commit. If that fails, each by itself."""
     last = await runtime.store.get_events([row.last_event for row in rows])
     try:
-        records = [await _decide(runtime, row, last.get(row.last_event), moment) for row in rows]
+        records = in_order([await _decide(runtime, row, last.get(row.last_event), moment) for row in rows])
         answers = await runtime.store.fire(records)
     except Unavailable:
         raise
@@ -138,6 +138,19 @@ async def _fire(runtime: Runtime, rows: Sequence[GatherRow], moment: datetime) -
         for decision in record.decisions:
             facts = {"pipeline": decision.pipeline, "trigger": decision.trigger, "reason": decision.reason}
             runtime.log.warning("gather.refused", **facts, **decision.detail)
+
+
+def in_order(records: Sequence[IngestRecord]) -> list[IngestRecord]:
+    """The same with run ids that rise: those made within a millisecond do not, and batches of a key have an order."""
+    ids = iter(sorted(run.id for record in records for run in record.runs))
+    ordered = []
+    for record in records:
+        runs = [msgspec.structs.replace(run, id=next(ids)) for run in record.runs]
+        firing = record.firing
+        if firing is not None and firing.run_id is not None:
+            firing = firing._replace(run_id=runs[0].id)
+        ordered.append(msgspec.structs.replace(record, runs=runs, firing=firing))
+    return ordered
 
 
 async def _decide(runtime: Runtime, row: GatherRow, last: Event | None, moment: datetime) -> IngestRecord:

@@ -19,9 +19,9 @@ MOST_BYTES = 10_000_000  # of the bodies of one batch; what comes after begins t
 MOST_EVENTS = 10_000  # of one batch, as the checker allows
 
 COLUMNS = "id, pipeline, trigger, kind, key, first_at, due_at, last_event, size"
-DUE = f"select {COLUMNS} from gather where due_at <= $1 order by due_at, id limit $2"  # noqa: S608 - a constant
-BY_ID = f"select {COLUMNS} from gather where id = any($1::uuid[]) order by id"  # noqa: S608 - a constant
-ENDLESS = f"select {COLUMNS} from gather where due_at is null order by id limit $1"  # noqa: S608 - a constant
+DUE = f"select {COLUMNS} from gather where due_at <= $1 order by due_at, number limit $2"  # noqa: S608 - a constant
+BY_ID = f"select {COLUMNS} from gather where id = any($1::uuid[]) order by number"  # noqa: S608 - a constant
+ENDLESS = f"select {COLUMNS} from gather where due_at is null order by number limit $1"  # noqa: S608 - a constant
 PUT_OFF = "update gather set due_at = $3 where id = $1 and size = $2"
 EVENTS = """
 select event.* from gathered join event on event.id = gathered.event_id

@@ -257,6 +257,7 @@ class RunRow(RunSummary, frozen=True, kw_only=True):
     outputs: bytes | None
     idempotency_key: str | None
     worker: UUID | None
+    batched: bool = False
 
 
 class Lineage(msgspec.Struct, frozen=True):

@@ -69,6 +69,7 @@ class RunDetail(Run, frozen=True, kw_only=True):
     scheduled_at: datetime | None
     cancel_requested: bool
     attempts: list[Attempt]
+    events: Annotated[list[UUID], Meta(description="The events of a batch, in order; else empty.")] = []
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -166,8 +167,8 @@ def run_model(row: RunSummary, now: datetime, attempts: Sequence[StoredAttempt] 
     return Run(**_run_fields(row, now, attempts))
 
 
-def run_detail(row: RunRow, attempts: Sequence[StoredAttempt], now: datetime) -> RunDetail:
-    """A stored run and its attempts as the API shows them."""
+def run_detail(row: RunRow, attempts: Sequence[StoredAttempt], now: datetime, events: Sequence[UUID] = ()) -> RunDetail:
+    """A stored run, its attempts and the events of its batch as the API shows them."""
     return RunDetail(
         **_run_fields(row, now, attempts),
         inputs=raw(row.inputs),
@@ -178,6 +179,7 @@ def run_detail(row: RunRow, attempts: Sequence[StoredAttempt], now: datetime) ->
         scheduled_at=row.scheduled_at,
         cancel_requested=row.cancel_requested,
         attempts=[attempt_model(attempt, now) for attempt in attempts],
+        events=list(events),
     )
 
 

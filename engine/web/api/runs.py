@@ -69,7 +69,8 @@ async def get_run(runtime: WithRuntime, run_id: RunId) -> RunDetail:
     run = await runtime.store.get_run(run_id)
     if run is None:
         raise NotFound(f"There is no run {run_id}.")
-    return run_detail(run, await runtime.store.get_attempts(run_id), datetime.now(UTC))
+    events = await runtime.store.events_of_run(run_id) if run.batched else []
+    return run_detail(run, await runtime.store.get_attempts(run_id), datetime.now(UTC), events)
 
 
 @post(

@@ -90,7 +90,7 @@ async def run_page(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
     return page(
         "run.html",
         page="runs",
-        run=run_detail(row, attempts, now),
+        run=run_detail(row, attempts, now, await runtime.store.events_of_run(run_id) if row.batched else []),
         finished=row.status in FINISHED,
         error=read_error(row.error),
         current_version=current.version if current else None,

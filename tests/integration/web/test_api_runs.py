@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 
 from engine.core.ids import uuid7
+from engine.store import IngestRecord
 from tests.integration.web.seed import Seed
 
 
@@ -23,6 +25,16 @@ async def test_a_run_shows_every_attempt(api: httpx.AsyncClient, seed: Seed) -> 
     assert second["output"]["text"] == "${{ secrets.TOKEN }}"
     assert second["input"]["key"] == {"$secret": "API_KEY"}
     assert last["seconds"] == pytest.approx(0.18)
+
+
+async def test_a_batched_run_names_its_events(api: httpx.AsyncClient, seed: Seed) -> None:
+    """In order; each event leads back to the run."""
+    events = [(await seed.event()).id for _ in range(3)]
+    run = msgspec.structs.replace(seed.new_run("triage"), batched=True, events=tuple(events))
+    await seed.store.ingest(IngestRecord(runs=[run]))
+    assert (await api.get(f"/api/v1/runs/{run.id}")).json()["events"] == [str(event_id) for event_id in events]
+    for event_id in events:
+        assert [one["id"] for one in (await api.get(f"/api/v1/events/{event_id}")).json()["runs"]] == [str(run.id)]
 
 
 async def test_runs_are_listed_newest_first_page_by_page(api: httpx.AsyncClient, seed: Seed) -> None:
