@@ -6,7 +6,6 @@ What a process could not tell, since it died or PostgreSQL was away, the sweep o
 import asyncio
 import contextlib
 import contextvars
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -17,17 +16,18 @@ from engine.core.awaited import Kind, key_of
 from engine.core.event import Event, view
 from engine.errors import Unavailable
 from engine.queue import Queue
-from engine.store import EventName, Hit, Store
+from engine.store import EventName, Hit, Span, Store
 
 PAUSE = 0.01  # seconds between two looks of one process: what comes meanwhile shares one
 CALM = 0.1  # the same while nobody waits for anything
-MOST = 500  # events in one look
+MOST = 500  # events told in one statement
 KEPT = 10_000  # events that wait for their look; more are left to the sweep
 KEPT_BYTES = 32_000_000  # of their bodies together
 CLOSE_PATIENCE = 2.0  # seconds for the last look
 MOST_LOADED = 100  # events whose bodies the sweep holds at once
 SWEPT = 5000  # events in one look of the sweep
-SWEPT_MOST = 20  # such looks in one sweep; the next one goes on there
+SWEPT_MOST = 50_000  # events after which a sweep stops; the next one goes on there
+MOST_COUNTED = 1_000_000  # events that a sweep counts
 # Seconds by which an event's id may be older than its commit: two statements that run into their timeout, with a new
 # connection for each (engine/store/connection.py), and as much again for clocks that differ.
 OVERLAP = timedelta(seconds=30)
@@ -41,11 +41,12 @@ class Listener:
     def __init__(self, store: Store, queue: Queue) -> None:
         self._store = store
         self._queue = queue
-        self._new: deque[Event | UUID] = deque()
+        self._new: list[Event | UUID] = []
         self._bytes = 0
+        self._calm = True  # nobody waited for anything at the last look: no need to hold the events themselves
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
-        self._swept: set[UUID] = set()  # events within the overlap that the last sweeps have seen to
+        self._swept: dict[UUID, int] = {}  # spans within the overlap, and how many events they had
 
     def hear(self, event: Event | UUID) -> None:
         """The event is committed: whoever waits for it will be woken soon. An id: it had been committed before."""
@@ -53,7 +54,10 @@ class Listener:
         if isinstance(event, Event):
             if event.replay_of is not None:
                 return
-            size = len(event.body)
+            if self._calm:
+                event = event.id
+            else:
+                size = len(event.body)
         if len(self._new) >= KEPT or self._bytes + size > KEPT_BYTES:
             return
         self._bytes += size
@@ -79,30 +83,27 @@ class Listener:
     async def _listen(self) -> None:
         try:
             while self._new:
-                batch = [self._new.popleft() for _ in range(min(MOST, len(self._new)))]
-                self._bytes -= sum(len(event.body) for event in batch if isinstance(event, Event))
-                awaited = False
                 try:
-                    awaited = await self._tell(batch)
+                    await self._tell()
                 except Unavailable as error:
-                    log.warning("listener.deaf", events=len(batch), error=str(error))
+                    log.warning("listener.deaf", error=str(error))
                 except Exception:
-                    log.exception("listener.broken", events=len(batch))
+                    log.exception("listener.broken")
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(PAUSE if awaited else CALM):
+                    async with asyncio.timeout(CALM if self._calm else PAUSE):
                         await self._hurry.wait()
         finally:
             self._task = None
 
-    async def _tell(self, batch: Sequence[Event | UUID]) -> bool:
-        """Whether anybody waits for anything."""
+    async def _tell(self) -> None:
+        new, self._new, self._bytes = self._new, [], 0
         kinds = await self._store.list_awaited()
-        if not kinds:
-            return False
-        old = await self._store.load_events([event for event in batch if isinstance(event, UUID)])
-        events = [event for event in (*batch, *old) if isinstance(event, Event) and event.replay_of is None]
-        await self._wake(_hits(kinds, events))
-        return True
+        self._calm = not kinds
+        for start in range(0, len(new) if kinds else 0, MOST):
+            batch = new[start : start + MOST]
+            old = await self._store.load_events([event for event in batch if isinstance(event, UUID)])
+            events = [event for event in (*batch, *old) if isinstance(event, Event) and event.replay_of is None]
+            await self._wake(_hits(kinds, events))
 
     async def _wake(self, hits: Sequence[Hit]) -> None:
         ring = await self._store.hear(hits)
@@ -110,29 +111,36 @@ class Listener:
             self._queue.ring_soon(ring)
 
     async def sweep(self) -> int:
-        """Tell the waits of events that nobody has told them of; how many events were looked at. One process does."""
+        """Tell the waits of events that nobody has told them of; how many events were looked at. One process does.
+
+        A span of time is looked at again if it has more events than last time.
+        """
         kinds = await self._store.list_awaited()
         if not kinds:
             self._swept.clear()
             return 0
         moment, position = await self._store.sweep_position()
-        since, after, looks, seen = position - OVERLAP, None, 0, 0
-        kept: set[UUID] = set()
-        while page := await self._store.list_new_events(since, after, SWEPT):
-            new = [name for name in page if name.id not in self._swept]
-            if new:
-                if looks == SWEPT_MOST:
-                    moment = _time_of(page[0].id)
-                    break
-                looks, seen = looks + 1, seen + len(new)
-                await self._wake(await self._found(kinds, new))
-            after = page[-1].id
-            kept.update(name.id for name in page)
-            self._swept.update(name.id for name in new)
+        spans = await self._store.list_spans(position - OVERLAP, MOST_COUNTED)
+        seen, left = 0, SWEPT_MOST
+        for number, span in enumerate(spans):
+            if self._swept.get(span.first) == span.events:
+                continue
+            if left <= 0 or (number == len(spans) - 1 and sum(one.events for one in spans) == MOST_COUNTED):
+                moment = min(moment, _time_of(span.first))  # the next sweep goes on here
+                break
+            looked = await self._sweep_span(kinds, span)
+            self._swept[span.first] = span.events
+            seen, left = seen + looked, left - looked
         await self._store.move_sweep(moment)
-        horizon = moment - OVERLAP
-        self._swept = {event_id for event_id in kept if _time_of(event_id) >= horizon}
+        self._swept = {span.first: self._swept[span.first] for span in spans if span.first in self._swept}
         return seen
+
+    async def _sweep_span(self, kinds: Mapping[UUID, Kind], span: Span) -> int:
+        looked, after = 0, None
+        while page := await self._store.list_span(span, after, SWEPT):
+            await self._wake(await self._found(kinds, page))
+            looked, after = looked + len(page), page[-1].id
+        return looked
 
     async def _found(self, kinds: Mapping[UUID, Kind], names: Sequence[EventName]) -> list[Hit]:
         """Bodies are only loaded where a condition looks into them."""

@@ -1,7 +1,7 @@
 """PostgreSQL: the only place that imports Piccolo and asyncpg."""
 
 from engine.store.gather import MOST_EVENTS
-from engine.store.hearing import EventName, Hit
+from engine.store.hearing import EventName, Hit, Span
 from engine.store.history import Week
 from engine.store.migrate import migrate
 from engine.store.rows import (
@@ -80,6 +80,7 @@ __all__ = [
     "RunUpdate",
     "ScheduleEntry",
     "Seen",
+    "Span",
     "Stats",
     "Store",
     "StoredAttempt",

@@ -49,7 +49,15 @@ EVENTS = """
 select id, source, type, received_at, method, path, query, headers, path_params, body, delivery_id, replay_of
 from event where id = any($1::uuid[]) and id >= $2 order by id
 """
-NEW = "select id, source, type from event where id > $1 and replay_of is null order by id limit $2"
+# Ten characters are the nine highest hexadecimal digits of the milliseconds: spans of 4.096 s.
+SPANS = """
+select left(id::text, 10) as span, count(*) as events
+from (select id from event where id >= $1 order by id limit $2) as e group by 1 order by 1
+"""
+SPAN_BITS = 92  # of an id below its span
+WITHIN = """
+select id, source, type from event where id >= $1 and id > $2 and id < $3 and replay_of is null order by id limit $4
+"""
 POSITION = """
 select now() as now, case when position > now() - interval '1 minute' then position
     else greatest(position, (select min(created_at) from wait where open)) end as position
@@ -75,6 +83,18 @@ class EventName(NamedTuple):
     id: UUID
     source: str
     type: str
+
+
+class Span(NamedTuple):
+    """The ids of some seconds, and how many events have one."""
+
+    first: UUID
+    events: int
+
+    @property
+    def end(self) -> UUID:
+        """The first one after it."""
+        return UUID(int=min(self.first.int + (1 << SPAN_BITS), (1 << 128) - 1))
 
 
 class Hearing:
@@ -111,10 +131,16 @@ class Hearing:
             return []
         return [event_of(row) for row in await self._database.fetch(EVENTS, list(event_ids), min(event_ids))]
 
-    async def list_new_events(self, since: datetime, after: UUID | None, limit: int) -> list[EventName]:
-        """Events since then, or after that one, oldest first; replayed ones are left out."""
-        start = after or UUID(int=max(0, first_id(since).int - 1))
-        return [EventName(*row) for row in await self._database.fetch(NEW, start, limit)]
+    async def list_spans(self, since: datetime, limit: int) -> list[Span]:
+        """How many events there are in each span since then, oldest first, so many events at most."""
+        start = UUID(int=first_id(since).int >> SPAN_BITS << SPAN_BITS)
+        rows = await self._database.fetch(SPANS, start, limit)
+        return [Span(UUID(int=int(row["span"].replace("-", ""), 16) << SPAN_BITS), row["events"]) for row in rows]
+
+    async def list_span(self, span: Span, after: UUID | None, limit: int) -> list[EventName]:
+        """The events of a span, or those after that one, oldest first; replayed ones are left out."""
+        rows = await self._database.fetch(WITHIN, span.first, after or FIRST, span.end, limit)
+        return [EventName(*row) for row in rows]
 
     async def sweep_position(self) -> tuple[datetime, datetime]:
         """Now, and the time up to which all open waits have heard of all events, but for what was late."""

@@ -35,6 +35,10 @@ def paid(order: str = "a", *, ok: bool = True, **values: Any) -> Event:
     return Event(**{**defaults, **values})
 
 
+def id_at(at: datetime) -> UUID:
+    return UUID(int=(int(at.timestamp() * 1000) << 80) | uuid7().int >> 64)
+
+
 async def commit(house: House, event: Event) -> None:
     """As a process that is killed before it tells anybody."""
     await house.runtime.store.ingest(IngestRecord(event=event))
@@ -64,7 +68,7 @@ async def test_a_new_leader_goes_on_where_the_last_one_stopped(house: House) -> 
     for statement in ("update wait_sweep set position", "update wait set created_at"):
         await house.runtime.store._database.fetch(f"{statement} = now() - interval '1 hour'")
     at = datetime.now(UTC) - timedelta(minutes=50)
-    await commit(house, paid(id=UUID(int=(int(at.timestamp() * 1000) << 80) | 7)))
+    await commit(house, paid(id=id_at(at)))
     assert await Listener(house.runtime.store, house.runtime.queue).sweep() == 1
     assert await is_woken(house, run.id)
 
@@ -85,14 +89,26 @@ async def test_what_was_refused_is_not_told_again(house: House) -> None:
 async def test_a_sweep_with_much_to_do_is_done_in_parts(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each goes on where the last one stopped, and none is left out."""
     monkeypatch.setattr(engine.listener, "SWEPT", 3)
-    monkeypatch.setattr(engine.listener, "SWEPT_MOST", 2)
+    monkeypatch.setattr(engine.listener, "SWEPT_MOST", 4)
     await house.deploy(WAIT)
     runs = [await house.finish(order=str(number)) for number in range(10)]
+    start = datetime.now(UTC)
     for number in range(10):
-        await commit(house, paid(str(number)))
-    counts = [await house.runtime.listener.sweep() for _ in range(3)]
-    assert counts == [6, 4, 0]
+        await commit(house, paid(str(number), id=id_at(start + timedelta(seconds=5 * number))))
+    counts = [await house.runtime.listener.sweep() for _ in range(4)]
+    assert counts == [4, 4, 2, 0]
     assert all([await is_woken(house, run.id) for run in runs])
+
+
+async def test_an_event_that_was_late_is_found(house: House) -> None:
+    """Its id is older than those of events that a sweep has seen."""
+    await house.deploy(WAIT)
+    run = await house.finish()
+    await commit(house, paid("b"))
+    assert await house.runtime.listener.sweep() == 1
+    await commit(house, paid(id=id_at(datetime.now(UTC) - timedelta(seconds=20))))
+    assert await house.runtime.listener.sweep() == 1
+    assert await is_woken(house, run.id)
 
 
 async def test_nobody_sweeps_while_nobody_waits(house: House) -> None:
