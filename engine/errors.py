@@ -11,7 +11,9 @@ HookwrightError
 │   ├── TooSlow
 │   └── WrongMethod
 ├── NotFound               no such run, event, pipeline
+├── NotAllowed             this person may not do that
 ├── Conflict               the thing exists but is in a state that does not allow this
+│   └── TooLate            it did until its time was over
 └── Unavailable            PostgreSQL or Redis cannot be reached right now
 """
 
@@ -78,6 +80,14 @@ class NotFound(HookwrightError):
 
 class Conflict(HookwrightError):
     """The state of this thing does not allow that."""
+
+
+class TooLate(Conflict):
+    """The time for this is over."""
+
+
+class NotAllowed(HookwrightError):
+    """This person may not do that."""
 
 
 class Unavailable(HookwrightError):

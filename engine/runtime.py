@@ -33,6 +33,7 @@ class Deployments:
 
     current: Deployment = field(default_factory=Deployment)
     versions: dict[str, Pipeline] = field(default_factory=dict)
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of project.yaml: who is in them
     problems: list[Problem] = field(default_factory=list)  # of files and triggers, as of the last deployment
     loaded: bool = False  # whether `current` was ever set: before that nothing is known about what is in force
 

@@ -47,7 +47,7 @@ def read_files(runtime: Runtime) -> Report:
             report.problems += unsupported(pipeline, _text(root / pipeline.file))
         else:
             good.append(pipeline)
-    return Report(pipelines=good, problems=report.problems)
+    return Report(pipelines=good, problems=report.problems, groups=report.groups)
 
 
 def pipeline_files(folder: Path) -> Iterable[Path]:
@@ -67,7 +67,7 @@ async def deploy_files(runtime: Runtime) -> list[Problem]:
     problems = [*report.problems, *deployment.problems]
     await _store(runtime, deployment, pipelines, problems)
     runtime.deployments.current, runtime.deployments.loaded = deployment, True
-    runtime.deployments.problems = problems
+    runtime.deployments.problems, runtime.deployments.groups = problems, report.groups
     for problem in problems:
         runtime.log.warning("pipeline.problem", file=problem.file, line=problem.line, problem=problem.message)
     runtime.log.info("pipelines.deployed", pipelines=len(pipelines), problems=len(problems))

@@ -37,15 +37,16 @@ from uuid import UUID
 import structlog
 
 from engine.core.catalog import Catalog
-from engine.core.run import ErrorInfo, RunStatus
+from engine.core.run import RunStatus
 from engine.flow.actions import wait_until
 from engine.flow.announce import is_awaited
+from engine.flow.approval import wait_for_approval
 from engine.flow.await_event import EventWait
 from engine.flow.child import start_child
 from engine.flow.emit import emit_events
 from engine.flow.execute import execute
 from engine.flow.execution import Call, Done, Environment, Execution
-from engine.flow.frame import Frame, StepGaveUp
+from engine.flow.frame import Frame
 from engine.pipeline.spec import Step
 from engine.plugin.api import StartedRun
 from engine.plugin.observers import Observers
@@ -130,12 +131,12 @@ class LiveEnvironment:
     async def wait(
         self, execution: Execution, frame: Frame, step: Step, key: str, began: datetime, until: datetime | None
     ) -> Any:
-        """Wait for a time or an event. Waits for approvals cannot be deployed yet, see engine.flow.support."""
+        """Wait for a time, an event or a person."""
         if step.wait is not None and step.wait.events:
             return await EventWait(self.runtime.store, execution, frame, step, key, began).outcome()
-        if until is None:
-            text = "this `wait` is not executed by this version"
-            raise StepGaveUp(ErrorInfo(type="unsupported", message=text, step=step.id or key))
+        if step.wait is not None and step.wait.approval is not None:
+            return await wait_for_approval(self.runtime, execution, frame, step, key, began)
+        assert until is not None
         await wait_until(execution, until, f"the end of step {step.id or key}")
         return {"timed_out": False, "event": None}
 

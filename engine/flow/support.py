@@ -64,8 +64,6 @@ def _in_steps(pipeline: Pipeline, steps: tuple[Step, ...]) -> Iterator[tuple[str
 
 
 def _of_step(step: Step) -> Iterator[str]:
-    if step.wait is not None and step.wait.approval is not None:
-        yield "`wait` for an approval"
     for name in ("concurrency", "rate_limit"):
         if getattr(step, name) is not None:
             yield f"`{name}` of a step"

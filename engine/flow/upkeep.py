@@ -18,6 +18,7 @@ LEFT_OUT = 2.0  # seconds after which an ended run that is not announced was lef
 SWEEP = 3  # rounds from one look for events that nobody was told of to the next
 MOST = 1000  # runs rung in one go
 PERIOD = 1.0  # seconds between two rounds
+NIL = UUID(int=0)
 
 
 class Upkeep:
@@ -30,6 +31,7 @@ class Upkeep:
         self._rounds = 0
         self._retention = Retention(runtime)
         self._gatherer = Gatherer(runtime)
+        self._swept = NIL  # open approvals up to this one were looked at
 
     async def follow(self) -> None:
         """Take over a new deployment. Every worker does this."""
@@ -56,6 +58,7 @@ class Upkeep:
         await announce_owed(self._runtime, LEFT_OUT)
         if self._rounds % SWEEP == 1:
             await self._runtime.listener.sweep()
+            self._swept = await store.close_unawaited(self._swept) or NIL
         await self._retention.step()
         if self._rounds % 60 == 1:
             await store.prune_dedup()

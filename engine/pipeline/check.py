@@ -71,7 +71,7 @@ def check_files(
     found = [*_sorted(project.problems), *problems]
     for unit in shown:
         found += _sorted(unit.source.problems)
-    return Report(pipelines=list(pipelines), problems=found)
+    return Report(pipelines=list(pipelines), problems=found, groups=project.groups)
 
 
 def check_text(

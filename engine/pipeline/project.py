@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.core.catalog import Catalog
-from engine.pipeline.checking.defaults import UNKNOWN, read_connections, read_defaults, read_queues
+from engine.pipeline.checking.defaults import UNKNOWN, read_connections, read_defaults, read_groups, read_queues
 from engine.pipeline.checking.expressions import Desk
 from engine.pipeline.checking.keys import check_keys
 from engine.pipeline.checking.values import describe, need_list
@@ -31,6 +31,7 @@ class Project(msgspec.Struct, frozen=True):
     env: frozenset[str] = frozenset()  # the environment variables that expressions may see
     queues: frozenset[str] = DEFAULT_QUEUES
     defaults: Defaults = Defaults()
+    groups: dict[str, frozenset[str]] = {}  # who is in them
     connections: dict[str, Connection] = {}
     source: Source | None = None  # collects what is found wrong with it, also while pipelines are checked
 
@@ -87,6 +88,7 @@ def read_project(
         defaults=read_defaults(
             desk, ("defaults",), data.get("defaults"), names, project=True, types=catalog is not None
         ),
+        groups=read_groups(source, ("groups",), data.get("groups")),
         connections=read_connections(desk, ("connections",), data.get("connections")),
         source=source,
     )

@@ -30,6 +30,7 @@ class Report(msgspec.Struct):
 
     pipelines: list[Any]
     problems: list[Problem]
+    groups: dict[str, frozenset[str]] = {}  # of project.yaml
 
 
 class PipelineError(HookwrightError):

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from engine.core.duration import format_duration, parse_duration
 from engine.core.run import ErrorInfo
+from engine.flow.approval_rules import Question, find_refusal, render_question
 from engine.flow.execution import Execution
 from engine.flow.frame import Frame, StepGaveUp
 from engine.flow.steps import run_steps
@@ -158,15 +161,11 @@ class Waits:
         approval, wait = step.wait.approval if step.wait else None, step.wait
         assert approval is not None
         assert wait is not None
-        question = {
-            "prompt": approval.prompt.render(frame.scope),
-            "approvers": approval.approvers.render(frame.scope) if approval.approvers is not None else None,
-            "exclude": approval.exclude.render(frame.scope) if approval.exclude is not None else [],
-        }
-        self.recorder.given(key, question)
+        question = render_question(approval, frame.scope)
+        self.recorder.given(key, msgspec.to_builtins(question))
         url = f"{BASE_URL}/approvals/{execution.run.id}/{key}"
         links = {"url": url, "approve_url": f"{url}/approve", "reject_url": f"{url}/reject"}
-        self.recorder.tell_wait(key, "asks", str(question["prompt"]))
+        self.recorder.tell_wait(key, "asks", question.prompt)
         if approval.notify:
             await run_steps(execution, frame.extended(approval=links), approval.notify)
         decision = self._decision(key, name, step, approval, question)
@@ -198,7 +197,7 @@ class Waits:
         return output
 
     def _decision(
-        self, key: str, name: str, step: Step, approval: Approval, question: dict[str, Any]
+        self, key: str, name: str, step: Step, approval: Approval, question: Question
     ) -> dict[str, Any] | None:
         """What the test decides here; None: nobody answers, or somebody who may not."""
         given = self.approvals.get(name)
@@ -207,18 +206,8 @@ class Waits:
             given = given[number] if number < len(given) else None
         if given is None:
             return None
-        by, refused = given.get("by", SOMEBODY), ""
-        if by in (question["exclude"] or []):
-            refused = "excluded"
-        users = question["approvers"]
-        if (
-            isinstance(users, list)
-            and users
-            and by not in users
-            and not any(str(u).startswith("group:") for u in users)
-        ):
-            refused = "not among the approvers"
-        if refused:
+        by = given.get("by", SOMEBODY)
+        if refused := find_refusal(question.approvers, question.exclude, by, None):
             self.recorder.tell_wait(key, "refused", f"{by} may not decide: {refused}")
             return None
         return dict(given)

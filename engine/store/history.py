@@ -49,6 +49,8 @@ with old as (
     delete from batch_event using old where batch_event.run_id = old.id
 ), forgotten as (
     delete from replay using gone where replay.run_id = gone.id
+), unasked as (
+    delete from approval using gone where approval.run_id = gone.id
 )
 select count(*) as gone from gone
 """

@@ -4,6 +4,7 @@ import asyncio
 from datetime import datetime
 
 from engine.store.announcements import Announcements
+from engine.store.approvals import Approvals
 from engine.store.audit import Audits
 from engine.store.claims import Claims
 from engine.store.database import Database
@@ -45,7 +46,20 @@ select count(*) as gone from gone
 
 
 class Store(
-    Ingest, Claims, Announcements, Audits, Gathers, Runs, Events, Waits, Hearing, History, Pipelines, Replays, Keys
+    Ingest,
+    Claims,
+    Announcements,
+    Approvals,
+    Audits,
+    Gathers,
+    Runs,
+    Events,
+    Waits,
+    Hearing,
+    History,
+    Pipelines,
+    Replays,
+    Keys,
 ):
     """PostgreSQL as the rest of the engine sees it.
 
@@ -58,6 +72,7 @@ class Store(
         Claims.__init__(self, database_url)
         self._database = Database(database_url, pool_size)
         self.documents = Documents(self._database)
+        self._signing_keys = {}
 
     async def open(self) -> None:
         """Connect the pool. Unavailable if PostgreSQL is away."""

@@ -17,7 +17,7 @@ from litestar.types import Receive, Scope, Send
 from engine import __version__
 from engine.runtime import Runtime
 from engine.web import api, dashboard, health, live
-from engine.web.auth import COOKIE, Keys, who
+from engine.web.auth import COOKIE, Keys, person, who
 from engine.web.dashboard.pages import STATIC, environment, error_page
 from engine.web.headers import secure_response
 from engine.web.hooks import create_hooks_handler
@@ -59,6 +59,7 @@ def create_app(runtime: Runtime) -> Litestar:
         dependencies={
             "runtime": Provide(lambda: runtime, sync_to_thread=False),
             "who": Provide(asking, sync_to_thread=False),
+            "person": Provide(asking_person, sync_to_thread=False),
         },
         exception_handlers={Exception: handle_error},
         before_send=[secure_response],
@@ -74,6 +75,11 @@ def create_app(runtime: Runtime) -> Litestar:
 def asking(request: Request[Any, Any, State]) -> str:
     """Whose token or session this is."""
     return who(request)
+
+
+def asking_person(request: Request[Any, Any, State]) -> str:
+    """The same without what a session is called: who may approve is said by the names of tokens."""
+    return person(request)
 
 
 def handle_error(request: Request[Any, Any, State], error: Exception) -> Response[Any]:
@@ -116,6 +122,7 @@ def _openapi() -> OpenAPIConfig:
         tags=[
             Tag("Pipelines", "What is deployed, and starting it."),
             Tag("Runs", "Executions of pipelines."),
+            Tag("Approvals", "Questions of runs to people."),
             Tag("Events", "What was received, and what was decided about it."),
             Tag("Audit", "Who did what by hand."),
             Tag("Expressions", "Trying them out."),

@@ -21,6 +21,8 @@ SESSION_LIFE = timedelta(days=7)
 CACHED_FOR = 5.0  # seconds a key is trusted without asking PostgreSQL again; a revoked token works that much longer
 CACHED_KEYS = 1000
 WHO = "who"  # in the state of a request: the name of the key that let it in
+PERSON = "person"  # there too: the name of the token, also if it was traded for a session
+OF = "session of "  # a session is called after the token that was traded for it
 LONGEST_TOKEN = 200  # characters; longer ones are not ours
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -105,8 +107,14 @@ def who(connection: Connection) -> str:
     return str(connection.scope["state"].get(WHO, "somebody"))
 
 
+def person(connection: Connection) -> str:
+    """The name of the token that asks, or that its session was opened with; only behind a guard, or if signed_in."""
+    return str(connection.scope["state"].get(PERSON, "somebody"))
+
+
 def _remember(connection: Connection, key: ApiKeyRow) -> None:
     connection.scope["state"][WHO] = key.name
+    connection.scope["state"][PERSON] = key.name.removeprefix(OF) if key.kind == SESSION else key.name
 
 
 def refuse_cross_site(connection: Connection) -> None:

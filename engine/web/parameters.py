@@ -14,12 +14,14 @@ from engine.web.problems import InvalidParameter
 
 WithRuntime = NamedDependency[SkipValidation[Runtime]]  # what every handler works with
 Who = NamedDependency[str]  # the name of the token or session that asks
+Person = NamedDependency[str]  # the name of the token that asks, also if a session does for it
 NO_NUL = r"^[^\x00]*$"
 PAGE, LONGEST_PAGE = 50, 200
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 Text = Annotated[str, Meta(max_length=200, pattern=NO_NUL)]
 RunId = Annotated[UUID, PathParameter(description="The run's id.")]
+ApprovalId = Annotated[UUID, PathParameter(description="The approval's id.")]
 EventId = Annotated[UUID, PathParameter(description="The event's id.")]
 PipelineId = Annotated[str, PathParameter(description="The pipeline's `id`.", max_length=200, pattern=NO_NUL)]
 PipelineFilter = Annotated[

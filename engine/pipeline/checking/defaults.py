@@ -10,13 +10,23 @@ from engine.pipeline.checking.config import ConfigCheck, is_free
 from engine.pipeline.checking.expressions import Desk, compile_value
 from engine.pipeline.checking.keys import check_keys
 from engine.pipeline.checking.limits import read_concurrency, read_queue, read_rate_limit
-from engine.pipeline.checking.values import PIPELINE_ID, STEP_ID, describe, need_duration, need_id, need_map, need_text
+from engine.pipeline.checking.values import (
+    PIPELINE_ID,
+    STEP_ID,
+    describe,
+    need_duration,
+    need_id,
+    need_list,
+    need_map,
+    need_text,
+)
 from engine.pipeline.defaults import CALL, Defaults, Entry, read_entries
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.grammar.pipeline import CONNECTION, DEFAULTS
 from engine.pipeline.inference.names import RUN, Names
 from engine.pipeline.inference.shapes import Shape
 from engine.pipeline.marks import Path
+from engine.pipeline.source import Source
 from engine.pipeline.spec import Connection
 
 Config = type[msgspec.Struct]
@@ -76,6 +86,19 @@ def read_queues(desk: Desk, path: Path, value: list[Any]) -> frozenset[str]:
         else:
             need_id(desk.source, (*path, index), name, "a queue", PIPELINE_ID)
     return frozenset(names)
+
+
+def read_groups(source: Source, path: Path, value: Any) -> dict[str, frozenset[str]]:
+    """The groups of project.yaml: who is in each."""
+    found: dict[str, frozenset[str]] = {}
+    for name, members in need_map(source, path, value, "`groups`").items():
+        where = (*path, name)
+        if not need_id(source, where, name, "a group", PIPELINE_ID):
+            continue
+        people = need_list(source, where, members, f"the group `{name}`")
+        texts = [need_text(source, (*where, index), item, "a name") for index, item in enumerate(people)]
+        found[name] = frozenset(text for text in texts if text)
+    return found
 
 
 def _check_types(desk: Desk, entry: Entry) -> None:

@@ -166,6 +166,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "env": "env: [BILLING_URL, CRM_URL]",
         "queues": "queues: [default, ai]",
         "defaults": "defaults:\n  ai.*: {timeout: 2m}",
+        "groups": "groups:\n  finance: [ada, grace@example.com]",
         "connections": "connections:\n  warehouse: {uses: postgres, with: {dsn: '${{ secrets.WAREHOUSE_DSN }}'}}",
     },
     "connection": {"uses": "uses: postgres", "with": "with: {dsn: '${{ secrets.WAREHOUSE_DSN }}'}"},

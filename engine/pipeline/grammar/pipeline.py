@@ -211,6 +211,12 @@ PROJECT = section(
         "{}",
         section="defaults",
     ),
+    Key(
+        "groups",
+        "map",
+        "Who is in a group that an approval names as `group:NAME`: the names of API tokens.",
+        "{}",
+    ),
     Key("connections", "map", "Named connections: `{uses, with}`.", "{}", section="connection"),
     foreign={"version": "write `language: 1`", "pipelines": "pipelines are found below `pipelines/`"},
 )

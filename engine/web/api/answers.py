@@ -15,4 +15,9 @@ COMMON = {
     503: _problem("PostgreSQL or Redis cannot be reached right now; `Retry-After` says when to try again."),
 }
 ONE = COMMON | {404: _problem("There is no such thing.")}
+PERSONS = ONE | {
+    403: _problem("Who asks may not do that."),
+    409: _problem("Somebody did it before, or the run has ended; `detail` says who and when."),
+    410: _problem("Its time is over."),
+}
 STATE = ONE | {409: _problem("Its state does not allow that.")}

@@ -8,7 +8,7 @@ from litestar.params import FromQuery, URLEncodedBody
 from litestar.response import Redirect
 from msgspec import Meta, Struct
 
-from engine.web.auth import API, COOKIE, Keys, refuse_cross_site, require_session, session_cookie, signed_in
+from engine.web.auth import API, COOKIE, OF, Keys, refuse_cross_site, require_session, session_cookie, signed_in
 from engine.web.dashboard.pages import PageRequest, page
 
 
@@ -47,7 +47,7 @@ async def login(request: PageRequest, state: State, data: URLEncodedBody[SignIn]
     key = await keys.find(data.token.strip(), API)
     if key is None:
         return _form(data.next, "This token is unknown or has expired.", status=403)
-    return await _welcome(state, f"session of {key.name}"[:100], own_path(data.next))
+    return await _welcome(state, f"{OF}{key.name}", own_path(data.next))
 
 
 @post("/logout", include_in_schema=False, guards=[require_session])

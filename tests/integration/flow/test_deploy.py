@@ -76,7 +76,7 @@ async def test_what_cannot_be_executed_yet_is_not_deployed(house: House) -> None
 
 async def test_a_caller_of_what_cannot_be_executed_is_not_deployed_either(house: House) -> None:
     """The problem stands at the call and says where the reason is."""
-    await house.deploy("id: callee\nsteps:\n  - wait: {approval: {prompt: Go on?}, timeout: 1h}\n", name="callee")
+    await house.deploy("id: callee\nsteps:\n  - {uses: test.effect, sensitive: true}\n", name="callee")
     problems = await house.deploy('id: test\nsteps:\n  - steps: [{uses: "pipeline:callee"}]\n')
     found = [problem for problem in problems if problem.file == "pipelines/test.yaml"]
     assert [(problem.code, problem.line) for problem in found] == [("E120", 3)]

@@ -12,6 +12,7 @@ from engine.flow.deploy import deploy_files
 from engine.runtime import Runtime, open_runtime
 from engine.settings import Settings
 from engine.web.app import create_app
+from tests.integration.web.asking import Asker
 from tests.integration.web.seed import Seed
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -60,6 +61,13 @@ async def runtime(tmp_path: Path, database_url: str, redis_url: str) -> AsyncIte
 @pytest.fixture
 def seed(runtime: Runtime) -> Seed:
     return Seed(runtime.store)
+
+
+@pytest.fixture
+async def asker(runtime: Runtime) -> Asker:
+    made = Asker(runtime)
+    await made.deploy(groups="groups: {finance: [test]}\n")
+    return made
 
 
 @pytest.fixture
