@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from cyclopts import App, Parameter
 
+from engine.cli import control
 from engine.cli.client import Client, Connection, connect
 from engine.cli.exits import FAILED, OK, WrongUsage
 from engine.cli.output import (
@@ -142,11 +143,12 @@ def show(run_id: str, /, *, json: Json = False, connection: Connection | None = 
         ("pipeline", found["pipeline"]),
         ("trigger", found["trigger"] or "by hand"),
         ("event", found["event_id"]),
-        ("started by", found["parent"]),
+        ("started by", found.get("parent")),
         ("replay of", found["replay_of"]),
         ("created", f"{found['created_at']} ({ago(found['created_at'])})"),
         ("took", _took(found["seconds"])),
         ("waits", found["waiting"]),
+        ("changes", found.get("rounds") or None),
         ("labels", found["labels"] or None),
         ("inputs", found["inputs"] or None),
         ("message", found["message"]),
@@ -195,6 +197,27 @@ def cancel(run_id: str, /, *, json: Json = False, connection: Connection | None 
     return OK
 
 
+def retry(
+    run_id: str,
+    /,
+    *,
+    latest: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+    connection: Connection | None = None,
+) -> int:
+    """Let a failed or cancelled run go on at the step that failed. What is finished is not repeated.
+
+    Example: `hookwright runs retry 0199f2d0-… --latest`
+
+    Parameters
+    ----------
+    latest
+        In the newest version of the pipeline, if the run can go on there.
+    """
+    with connect(connection) as client:
+        return control.retry_one(client, run_id, latest=latest, json=json)
+
+
 def create_group() -> App:
     """`hookwright runs ...`"""
     group = App(name="runs", help="Look at runs and act on them.")
@@ -202,6 +225,9 @@ def create_group() -> App:
     group.command(show)
     group.command(watch)
     group.command(cancel)
+    group.command(retry)
+    group.command(control.resume)
+    group.command(control.migrate)
     return group
 
 
@@ -224,13 +250,13 @@ def _segment(text: str) -> str:
 
 def _follow(client: Client, run_id: str, *, json: bool) -> int:
     """Print each finished attempt until the run has ended; FAILED unless it succeeded."""
-    told: set[tuple[str, int]] = set()
+    told: set[tuple[str, int, int | None]] = set()
     began = time.monotonic()
     while True:
         found = client.get(f"/runs/{_segment(run_id)}")
         if not json:
             for attempt in found["attempts"]:
-                key = (attempt["step"], attempt["number"])
+                key = (attempt["step"], attempt["number"], attempt.get("superseded"))
                 if key not in told and attempt["status"] != "running":
                     told.add(key)
                     say(_attempt_line(attempt))
@@ -284,6 +310,8 @@ def _attempt_line(attempt: dict[str, Any]) -> str:
     number = f" (attempt {attempt['number']})" if attempt["number"] > 1 else ""
     cached = paint("  cached", FAINT) if attempt["cached"] else ""
     took = paint(_took(attempt["seconds"]), FAINT)
+    if attempt.get("superseded") is not None:
+        cached += paint(f"  before change {attempt['superseded']}", FAINT)
     line = f"  {paint_status(attempt['status'])}  {clean(attempt['step'])}{number}  {took}"
     error = attempt["error"]
     tail = (

@@ -31,6 +31,18 @@ class AttemptStatus(StrEnum):
     INTERRUPTED = "interrupted"  # the worker stopped or died; does not count as a try
 
 
+EARLIER = "~"  # begins the keys of attempts that a retry or resume has superseded: `~2/charge` belongs to the second
+REOPENED = "reopened"  # type of the note at an attempt that hands its inputs to the next one: nothing was tried
+
+
+def split_round(key: str) -> tuple[int | None, str]:
+    """The round that superseded an attempt, and the key of its step; None: it still counts."""
+    if not key.startswith(EARLIER):
+        return None, key
+    number, _, rest = key[len(EARLIER) :].partition("/")
+    return (int(number), rest) if number.isdigit() else (None, key)
+
+
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """An error as it is stored and as `error` in expressions: fields of language.md 3.5."""
 

@@ -62,7 +62,11 @@ async def _run(execution: Execution) -> bool:
         verdict = Verdict(RunStatus.FAILED, ErrorInfo(type="expression", message=str(error)))
     else:
         verdict = await carry_out(
-            execution, frame, run.started_at or run.created_at, run_steps, seconds=execution.pipeline.timeout
+            execution,
+            frame,
+            run.reopened_at or run.started_at or run.created_at,
+            run_steps,
+            seconds=execution.pipeline.timeout,
         )
     await run_aftermath(execution, frame, verdict, run_steps)
     return await _finish(execution, verdict)

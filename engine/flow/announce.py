@@ -80,7 +80,7 @@ async def _announce(runtime: Runtime, run_id: UUID) -> None:
         received_at=now(),
         headers={"content-type": "application/json", DEPTH: str(depth), RUN: str(run_id)},
         body=msgspec.json.encode(make_body(run, f"{runtime.settings.url}/runs/{run_id}")),
-        delivery_id=str(run_id),
+        delivery_id=f"{run_id}/{run.rounds}" if run.rounds else str(run_id),  # a run may end more than once
     )
     if depth > MAX_DEPTH:
         runtime.log.warning("announcement.cut", run_id=str(run_id), depth=depth)

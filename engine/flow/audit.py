@@ -25,14 +25,14 @@ async def record(
     by: the name of the token or session. action: `thing.verb`, such as `run.cancel`. detail: JSON-plain.
     """
     row = NewAudit(by=by, action=action, target=target, run_id=run_id, event_id=event_id, detail=detail)
-    runtime.log.info(
-        "audit.recorded",
-        by=by,
-        action=action,
-        target=target,
-        **{name: str(value) for name, value in (("run_id", run_id), ("event_id", event_id)) if value is not None},
-    )
+    log(runtime, row)
     try:
         await runtime.store.insert_audit([row])
     except Unavailable as error:
         runtime.log.warning("audit.unwritten", by=by, action=action, target=target, error=str(error))
+
+
+def log(runtime: Runtime, row: NewAudit) -> None:
+    """Say it in the log too; the store has written it already or will."""
+    ids = {name: str(value) for name in ("run_id", "event_id") if (value := getattr(row, name)) is not None}
+    runtime.log.info("audit.recorded", by=row.by, action=row.action, target=row.target, **ids)

@@ -108,8 +108,10 @@ class Loop:
         todo = []
         for index in range(len(self.items)):
             rows = self.execution.stored.get(self._item_key(index))
-            if not rows or rows[-1].due_at is not None or rows[-1].status not in ENDED:
+            if not rows or rows[-1].due_at is not None or rows[-1].status not in (*ENDED, AttemptStatus.SKIPPED):
                 todo.append(index)
+            elif rows[-1].status == AttemptStatus.SKIPPED:
+                continue  # a person decided so; its place in the results stays empty
             elif self._recalls or (rows[-1].status == AttemptStatus.SUCCEEDED and rows[-1].error is not None):
                 await self._iterate(index, run_body)
             else:

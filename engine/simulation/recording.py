@@ -40,7 +40,8 @@ def record_run(
         case |= _started_by(run, pipeline, catalog)
         if run["inputs"]:
             case["inputs"] = run["inputs"]
-    attempts = [item for item in run["attempts"] if item["status"] not in ("running", "interrupted")]
+    counting = [item for item in run["attempts"] if item.get("superseded") is None]
+    attempts = [item for item in counting if item["status"] not in ("running", "interrupted")]
     keys = Keys(pipeline) if pipeline is not None else None
     case |= _answers(attempts, keys, catalog, began)
     case["expect"] = _expectations(run, attempts, keys)

@@ -1,5 +1,6 @@
 """PostgreSQL: the only place that imports Piccolo and asyncpg."""
 
+from engine.store.control import Course
 from engine.store.gather import MOST_EVENTS
 from engine.store.hearing import EventName, Hit, Span
 from engine.store.history import Week
@@ -52,6 +53,7 @@ __all__ = [
     "AuditRow",
     "CheckpointRecord",
     "ClaimedRun",
+    "Course",
     "DecisionCount",
     "Dedup",
     "DeployedRow",

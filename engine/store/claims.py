@@ -44,7 +44,7 @@ with holder as (
 )
 select taken.id, taken.pipeline, taken.version, taken.turn, taken.trigger, taken.labels, taken.inputs, taken.vars,
     taken.event_id, taken.created_at, taken.started_at, taken.scheduled_at, taken.replay_of, taken.cancel_requested,
-    taken.queue, taken.batched, taken.parent,
+    taken.queue, taken.batched, taken.parent, taken.reopened_at,
     event.source, event.type, event.received_at, event.method, event.path, event.query, event.headers,
     event.path_params, event.body, event.delivery_id, event.replay_of as event_replay_of
 from taken left join event on event.id = taken.event_id
@@ -53,7 +53,7 @@ order by taken.id
 
 ATTEMPTS = """
 select run_id, step, number, status, input, output, error, usage, started_at, finished_at, cached, due_at
-from attempt where run_id = any($1::uuid[]) order by run_id, started_at, step, number
+from attempt where run_id = any($1::uuid[]) and left(step, 1) <> '~' order by run_id, started_at, step, number
 """
 
 BATCHES = """
@@ -404,6 +404,7 @@ def _claimed(row: Any, attempts: list[StoredAttempt], events: list[Event] | None
         batched=row["batched"],
         parent=row["parent"],
         events=tuple(events) if events is not None else None,
+        reopened_at=row["reopened_at"],
     )
 
 

@@ -91,10 +91,7 @@ class Database:
 
         Ids are time-ordered, so times and cursors are ranges of the key.
         """
-        if wanted.since is not None:
-            query = query.where(id >= first_id(wanted.since))
-        if wanted.until is not None:
-            query = query.where(id < first_id(wanted.until))
+        query = in_times(query, id, wanted)
         if wanted.cursor is not None:
             query = query.where(id < wanted.cursor)
         limit = max(1, min(wanted.limit, PAGE_MOST))
@@ -111,6 +108,15 @@ class Database:
                 await pool.close()
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             pool.terminate()
+
+
+def in_times(query: Select[Any], id: Column, wanted: RunFilter | EventFilter) -> Select[Any]:
+    """The query between the two times of the filter: ids are time-ordered."""
+    if wanted.since is not None:
+        query = query.where(id >= first_id(wanted.since))
+    if wanted.until is not None:
+        query = query.where(id < first_id(wanted.until))
+    return query
 
 
 async def _keep(_connection: Any) -> None:

@@ -212,6 +212,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     parent: UUID | None = None
     events: tuple[Event, ...] | None = None  # of a batched run
     key_run: UUID | None = None  # whose idempotency keys its steps have; None: its own
+    reopened_at: datetime | None = None  # its time counts from then
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True):
@@ -258,6 +259,8 @@ class RunRow(RunSummary, frozen=True, kw_only=True):
     idempotency_key: str | None
     worker: UUID | None
     batched: bool = False
+    rounds: int = 0
+    reopened_at: datetime | None = None
 
 
 class Lineage(msgspec.Struct, frozen=True):

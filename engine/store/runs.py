@@ -1,13 +1,15 @@
 """Reading runs, their attempts, and how much is open."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from piccolo.columns.combination import WhereRaw
+from piccolo.query import Select
 
 from engine.core.run import RunStatus
 from engine.store import tables
-from engine.store.database import Database, as_rows
+from engine.store.database import Database, as_rows, in_times
 from engine.store.ingest import clean, encode_labels
 from engine.store.rows import Lineage, RunFilter, RunRow, RunSummary, Stats, StoredAttempt
 
@@ -63,17 +65,12 @@ class Runs:
 
     async def list_runs(self, wanted: RunFilter) -> tuple[list[RunSummary], UUID | None]:
         """A page of runs and the cursor of the next one; None: this is the last."""
-        run = tables.Run
-        query = run.select(*SUMMARY)
-        if wanted.pipeline is not None:
-            query = query.where(run.pipeline == clean(wanted.pipeline))
-        if wanted.status is not None:  # written out, so that a partial index can serve it
-            query = query.where(WhereRaw(f"run.status = '{RunStatus(wanted.status).value}'"))
-        if wanted.labels:
-            query = query.where(WhereRaw("run.labels @> {} and run.labels <> '{{}}'", encode_labels(wanted.labels)))
-        if wanted.event_id is not None:
-            query = query.where(_started_by(wanted.event_id))
-        return await self._database.page(query, run.id, wanted, RunSummary)
+        return await self._database.page(_where(tables.Run.select(*SUMMARY), wanted), tables.Run.id, wanted, RunSummary)
+
+    async def count_runs(self, wanted: RunFilter, most: int = COUNTED_MOST) -> int:
+        """How many runs there are of these, counted up to `most`; the cursor does not matter."""
+        query = _where(tables.Run.select(tables.Run.id), wanted)
+        return len(await self._database.run(in_times(query, tables.Run.id, wanted).limit(most)))
 
     async def runs_of_event(self, event_id: UUID) -> list[RunSummary]:
         """All runs that this event started, oldest first."""
@@ -101,3 +98,17 @@ class Runs:
 def _started_by(event_id: UUID) -> WhereRaw:
     """Runs of this event alone, or of a batch it was in."""
     return WhereRaw(STARTED_BY, event_id, event_id)
+
+
+def _where(query: Select[Any], wanted: RunFilter) -> Select[Any]:
+    """All conditions but those of time."""
+    run = tables.Run
+    if wanted.pipeline is not None:
+        query = query.where(run.pipeline == clean(wanted.pipeline))
+    if wanted.status is not None:  # written out, so that a partial index can serve it
+        query = query.where(WhereRaw(f"run.status = '{RunStatus(wanted.status).value}'"))
+    if wanted.labels:
+        query = query.where(WhereRaw("run.labels @> {} and run.labels <> '{{}}'", encode_labels(wanted.labels)))
+    if wanted.event_id is not None:
+        query = query.where(_started_by(wanted.event_id))
+    return query

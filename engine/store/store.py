@@ -7,6 +7,7 @@ from engine.store.announcements import Announcements
 from engine.store.approvals import Approvals
 from engine.store.audit import Audits
 from engine.store.claims import Claims
+from engine.store.control import Control
 from engine.store.database import Database
 from engine.store.documents import Documents
 from engine.store.events import Events
@@ -49,8 +50,13 @@ class Store(
     Ingest,
     Claims,
     Announcements,
+<<<<<<< HEAD
     Approvals,
     Audits,
+=======
+    Audits,
+    Control,
+>>>>>>> bd5ca22 (Let failed runs go on where they failed, as they are or as a person decides)
     Gathers,
     Runs,
     Events,

@@ -93,6 +93,8 @@ class Run(Table, tablename="run", db=DB):
     expires_at = Timestamptz(null=True, default=None)  # if it has not begun by then, it is cancelled
     batched = Boolean(null=False, default=False)  # it has `events` in place of `event`
     parent = UUID(null=True, default=None)  # the run that started it
+    rounds = Integer(null=False, default=0)  # how often a person has changed its course
+    reopened_at = Timestamptz(null=True, default=None)  # since then its time counts
 
 
 class Attempt(Table, tablename="attempt", db=DB):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from engine.core.duration import format_duration
-from engine.core.run import RunStatus
+from engine.core.run import RunStatus, split_round
 from engine.store.rows import RunRow, RunSummary, StoredAttempt
 
 
@@ -26,11 +26,16 @@ def _running(run: RunSummary) -> str:
 
 
 def _waiting(run: RunSummary, attempts: Sequence[StoredAttempt], now: datetime) -> str:
-    last = next((item for item in reversed(attempts) if item.due_at is not None), None)
+    last = next((item for item in reversed(attempts) if item.due_at is not None and counts(item)), None)
     what = run.waiting_for or (f"attempt {last.number + 1} of step {last.step}" if last else "its time")
     if run.due_at is None:
         return f"waits for {what}"
     return f"waits for {what}: due {_clock(run.due_at)}{_distance(run.due_at, now)}"
+
+
+def counts(attempt: StoredAttempt) -> bool:
+    """Whether nothing has taken its place."""
+    return split_round(attempt.step)[0] is None
 
 
 def _queued(run: RunSummary, now: datetime) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from engine.core import event as core
-from engine.core.run import FINISHED, AttemptStatus, RunStatus
+from engine.core.run import FINISHED, AttemptStatus, RunStatus, split_round
 from engine.core.run import Decision as StoredDecision
 from engine.store.rows import AuditRow, DecisionCount, EventSummary, RunRow, RunSummary, StoredAttempt
 from engine.web.explain import explain_decision
@@ -56,6 +56,9 @@ class Attempt(Struct, frozen=True, kw_only=True):
     seconds: float | None
     cached: Annotated[bool, Meta(description="Whether the output came from the cache.")]
     due_at: Annotated[datetime | None, Meta(description="When the next try is due.")]
+    superseded: Annotated[
+        int | None, Meta(description="The round that took its place, see `rounds` of the run; null: it counts.")
+    ] = None
 
 
 class RunDetail(Run, frozen=True, kw_only=True):
@@ -68,6 +71,8 @@ class RunDetail(Run, frozen=True, kw_only=True):
     turn: Annotated[int, Meta(description="How often a worker has taken the run up.")]
     scheduled_at: datetime | None
     cancel_requested: bool
+    rounds: Annotated[int, Meta(description="How often a person has changed its course: retry, resume, migrate.")]
+    reopened_at: Annotated[datetime | None, Meta(description="When it was last queued again after its end.")]
     attempts: list[Attempt]
     events: Annotated[list[UUID], Meta(description="The events of a batch, in order; else empty.")] = []
 
@@ -178,6 +183,8 @@ def run_detail(row: RunRow, attempts: Sequence[StoredAttempt], now: datetime, ev
         turn=row.turn,
         scheduled_at=row.scheduled_at,
         cancel_requested=row.cancel_requested,
+        rounds=row.rounds,
+        reopened_at=row.reopened_at,
         attempts=[attempt_model(attempt, now) for attempt in attempts],
         events=list(events),
     )
@@ -186,8 +193,9 @@ def run_detail(row: RunRow, attempts: Sequence[StoredAttempt], now: datetime, ev
 def attempt_model(row: StoredAttempt, now: datetime) -> Attempt:
     """A stored attempt as the API shows it."""
     running = row.status == AttemptStatus.RUNNING
+    superseded, step = split_round(row.step)
     return Attempt(
-        step=row.step,
+        step=step,
         number=row.number,
         status=AttemptStatus(row.status),
         input=raw(row.input),
@@ -199,6 +207,7 @@ def attempt_model(row: StoredAttempt, now: datetime) -> Attempt:
         seconds=elapsed(row.started_at, row.finished_at, now) if row.finished_at or running else None,
         cached=row.cached,
         due_at=row.due_at,
+        superseded=superseded,
     )
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from engine.errors import NotFound
 from engine.flow.cancel import cancel_run
 from engine.store.rows import RunFilter
+from engine.web.api import control
 from engine.web.api.answers import COMMON, ONE, STATE
 from engine.web.api.models import RunDetail, RunPage, run_detail
 from engine.web.parameters import (
@@ -84,4 +85,4 @@ async def cancel(runtime: WithRuntime, who: Who, run_id: RunId) -> Response[Canc
     return Response(Cancelled(run_id, str(await cancel_run(runtime, run_id, by=who))), status_code=202)
 
 
-router = Router("/runs", route_handlers=[list_runs, get_run, cancel], tags=["Runs"])
+router = Router("/runs", route_handlers=[list_runs, get_run, cancel, *control.handlers], tags=["Runs"])

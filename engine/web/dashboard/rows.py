@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from engine.core.run import AttemptStatus
+from engine.core.run import AttemptStatus, split_round
 from engine.flow.frame import parts
 from engine.pipeline.spec import Pipeline, Step
 from engine.store.rows import StoredAttempt
@@ -56,6 +56,21 @@ def step_rows(attempts: list[StoredAttempt], uses: dict[str, str], now: datetime
     for attempt in attempts:
         grouped.setdefault(attempt.step, []).append(attempt)
     return [_step_row(key, sorted(tries, key=_number), uses, now) for key, tries in grouped.items()]
+
+
+def earlier_rounds(attempts: list[StoredAttempt], now: datetime) -> list[tuple[int, list[AttemptLine]]]:
+    """What has been superseded, by the round that took its place, the newest first."""
+    rounds: dict[int, list[AttemptLine]] = {}
+    for item in attempts:
+        number, _ = split_round(item.step)
+        if number is not None:
+            rounds.setdefault(number, []).append(_line(item, now))
+    return sorted(rounds.items(), reverse=True)
+
+
+def counting(attempts: list[StoredAttempt]) -> list[StoredAttempt]:
+    """Those that nothing has superseded."""
+    return [item for item in attempts if split_round(item.step)[0] is None]
 
 
 def count_steps(attempts: list[StoredAttempt]) -> int:
@@ -146,10 +161,7 @@ def _uses_of(key: str, uses: dict[str, str]) -> str:
 
 
 def _step_row(key: str, tries: list[StoredAttempt], uses: dict[str, str], now: datetime) -> StepRow:
-    attempts = [
-        AttemptLine(**msgspec.structs.asdict(attempt_model(item, now)), error_text=error_line(read_error(item.error)))
-        for item in tries
-    ]
+    attempts = [_line(item, now) for item in tries]
     first, last = tries[0], tries[-1]
     end = last.finished_at or (now if last.status == AttemptStatus.RUNNING else None)
     seconds = (end - first.started_at).total_seconds() if end and first.started_at else None
@@ -163,6 +175,12 @@ def _step_row(key: str, tries: list[StoredAttempt], uses: dict[str, str], now: d
         error=read_error(last.error),
         usage=usage,
         seconds=None if seconds is None else max(0.0, seconds),
+    )
+
+
+def _line(item: StoredAttempt, now: datetime) -> AttemptLine:
+    return AttemptLine(
+        **msgspec.structs.asdict(attempt_model(item, now)), error_text=error_line(read_error(item.error))
     )
 
 

@@ -5,19 +5,25 @@ from typing import Any
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import FromQuery
+from litestar.params import FromQuery, URLEncodedBody
 from litestar.response import Redirect
 
 from engine.core.run import FINISHED, RunStatus
 from engine.errors import Conflict, NotFound
 from engine.flow.cancel import cancel_run
+from engine.flow.migrate_run import migrate_run
+from engine.flow.resume_run import KINDS, list_decidable, resume_run
+from engine.flow.retry_run import retry_run
 from engine.store.rows import AuditFilter, RunFilter
 from engine.web.api.models import RunPage, audit_model, run_detail
 from engine.web.dashboard.pages import SAMPLE, link, page
 from engine.web.dashboard.pictures import draw_timeline
 from engine.web.dashboard.rows import (
+    MOST_STEPS,
     count_steps,
     count_tokens,
+    counting,
+    earlier_rounds,
     most_telling,
     read_error,
     run_lines,
@@ -30,6 +36,7 @@ from engine.web.problems import InvalidParameter
 from engine.web.queries import page_of_runs
 
 PAGE = 50
+Form = URLEncodedBody[dict[str, Any] | None]
 
 
 @get("/runs", include_in_schema=False)
@@ -80,7 +87,8 @@ async def run_page(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
     attempts = await runtime.store.get_attempts(run_id)
     trail, _ = await runtime.store.list_audit(AuditFilter(run_id=run_id))
     now = datetime.now(UTC)
-    shown = most_telling(attempts)
+    current_attempts = counting(attempts)
+    shown = most_telling(current_attempts)
     begun = spans(shown)
     current = runtime.deployments.current.pipelines.get(row.pipeline)
     picture = None
@@ -95,7 +103,10 @@ async def run_page(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
         error=read_error(row.error),
         current_version=current.version if current else None,
         steps=step_rows(shown, step_types(current) if current else {}, now),
-        hidden=count_steps(attempts) - count_steps(shown),
+        hidden=count_steps(current_attempts) - count_steps(shown),
+        earlier=[(number, lines[:MOST_STEPS]) for number, lines in earlier_rounds(attempts, now)],
+        decidable=(await list_decidable(runtime, row, attempts))[:MOST_STEPS],
+        newer=current is not None and current.version != row.version,
         timeline=picture,
         tokens=count_tokens(attempts),
         trail=[audit_model(item) for item in trail],
@@ -112,6 +123,36 @@ async def cancel(runtime: WithRuntime, who: Who, run_id: RunId) -> Response[Any]
     return Redirect(f"/runs/{run_id}", status_code=303)
 
 
+@post("/runs/{run_id:str}/retry", include_in_schema=False)
+async def retry(runtime: WithRuntime, who: Who, run_id: RunId, data: Form = None) -> Response[Any]:
+    """The retry buttons: in the run's own version, or in the newest."""
+    await retry_run(runtime, run_id, by=who, latest=(data or {}).get("latest") == "yes")
+    return Redirect(f"/runs/{run_id}", status_code=303)
+
+
+@post("/runs/{run_id:str}/resume", include_in_schema=False)
+async def resume(runtime: WithRuntime, who: Who, run_id: RunId, data: Form = None) -> Response[Any]:
+    """The form with which a person decides about a step."""
+    typed = {name: value for name, value in (data or {}).items() if isinstance(value, str)}
+    kind, value = typed.get("kind", ""), None
+    if kind not in KINDS:
+        raise InvalidParameter("kind", f"is one of {', '.join(KINDS)}")
+    if kind in ("input", "output"):
+        try:
+            value = msgspec.json.decode(typed.get("value", ""))
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+            raise InvalidParameter("value", f"is not JSON: {error}") from None
+    await resume_run(runtime, run_id, by=who, kind=kind, step=typed.get("step") or None, value=value)
+    return Redirect(f"/runs/{run_id}", status_code=303)
+
+
+@post("/runs/{run_id:str}/migrate", include_in_schema=False)
+async def migrate(runtime: WithRuntime, who: Who, run_id: RunId) -> Response[Any]:
+    """The button that moves a waiting run to the newest version."""
+    await migrate_run(runtime, run_id, by=who)
+    return Redirect(f"/runs/{run_id}", status_code=303)
+
+
 def _status(name: str) -> RunStatus | None:
     try:
         return msgspec.convert(name, RunStatus) if name else None
@@ -125,4 +166,4 @@ def _clean(name: str, text: str) -> str | None:
     return text or None
 
 
-handlers = [runs_page, run_page, cancel]
+handlers = [runs_page, run_page, cancel, retry, resume, migrate]
