@@ -50,13 +50,9 @@ class Store(
     Ingest,
     Claims,
     Announcements,
-<<<<<<< HEAD
     Approvals,
     Audits,
-=======
-    Audits,
     Control,
->>>>>>> bd5ca22 (Let failed runs go on where they failed, as they are or as a person decides)
     Gathers,
     Runs,
     Events,
