@@ -251,23 +251,33 @@ def _key(wanted: Wanted, id: UUID, run: NewRun) -> str | None:
     return f"replay:{wanted.key}:{id}:{run.trigger}" if wanted.key is not None else None
 
 
+async def check_takeover(runtime: Runtime, planned: Planned, wanted: Wanted) -> list[str]:
+    """The keys of the attempts that the run takes over; none unless it is to begin at a step.
+
+    NotFound, CannotTakeOver as replay_event.
+    """
+    old, new = planned.old, planned.new
+    if wanted.from_step is None:
+        return []
+    row = await runtime.store.get_run(old.id) if old is not None else None
+    if old is None or row is None:
+        raise NotFound(f"there is no run of {new.pipeline} to take the earlier steps from")
+    return steps_to_take(
+        wanted.from_step,
+        await load_pipeline(runtime, old.version),
+        planned.pipeline,
+        inputs=(row.inputs, new.inputs),
+        marks=await runtime.store.list_marks(old.id),
+    )
+
+
 async def _keep(runtime: Runtime, planned: Planned, wanted: Wanted) -> None:
     """Write what the run takes over, before it exists."""
     old, new = planned.old, planned.new
     if wanted.from_step is None and (not wanted.reuse_keys or old is None):
         return
-    if old is None:
-        raise NotFound(f"there is no run of {new.pipeline} to take the earlier steps from")
-    steps: list[str] = []
-    if wanted.from_step is not None:
-        row = await runtime.store.get_run(old.id)
-        steps = steps_to_take(
-            wanted.from_step,
-            await load_pipeline(runtime, old.version),
-            planned.pipeline,
-            inputs=(row.inputs if row is not None else b"{}", new.inputs),
-            marks=await runtime.store.list_marks(old.id),
-        )
+    steps = await check_takeover(runtime, planned, wanted)
+    assert old is not None
     before = await runtime.store.get_replay(old.id) if wanted.reuse_keys and old.replay_of is not None else None
     keys = (before.key_run if before is not None else None) or old.id
     kept = ReplayRow(run_id=new.id, key_run=keys if wanted.reuse_keys else None, from_step=wanted.from_step)

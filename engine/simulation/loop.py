@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Executor
+from time import monotonic
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,9 +18,10 @@ class NothingHappens(RuntimeError):
 class VirtualLoop(asyncio.BaseEventLoop):
     """No sockets, no pipes, no signals: timers, tasks and, for steps that use one, threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float | None = None) -> None:
         super().__init__()
         self._now = 0.0
+        self._until = None if patience is None else monotonic() + patience
         self._threads = 0
         self._woken = threading.Event()
         self._selector = self
@@ -30,6 +32,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def select(self, timeout: float | None) -> list[Any]:
         """In place of waiting for the network: go to the next timer."""
+        if self._until is not None and monotonic() > self._until:
+            self._until = None
+            raise NothingHappens("it takes too long")
         if timeout == 0:
             return []
         if self._threads:
@@ -60,9 +65,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._woken.set()
 
 
-def run_virtual(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end in virtual time. NothingHappens if it can never end."""
-    loop = VirtualLoop()
+def run_virtual(work: Coroutine[Any, Any, T], *, patience: float | None = None) -> T:
+    """Run to the end in virtual time. NothingHappens if it can never end, or takes more real seconds than patience."""
+    loop = VirtualLoop(patience)
     try:
         return loop.run_until_complete(work)
     finally:

@@ -80,10 +80,10 @@ def answer(given: Answer, *, with_: Any, attempt: int, step: str) -> Outcome:
 
 def _mock(name: str, item: Any, filters: Mapping[str, Any]) -> Mock:
     listed = isinstance(item, list)
-    return Mock(name, tuple(_answer(one, filters) for one in (item if listed else [item])), listed)
+    return Mock(name, tuple(read_answer(one, filters) for one in (item if listed else [item])), listed)
 
 
-def _answer(item: Mapping[str, Any], filters: Mapping[str, Any]) -> Answer:
+def read_answer(item: Mapping[str, Any], filters: Mapping[str, Any]) -> Answer:
     seconds = parse_duration(item["after"]) if "after" in item else 0.0
     if "error" in item:
         error = item["error"] or {}

@@ -84,15 +84,15 @@ def _answers(attempts: list[dict[str, Any]], keys: Keys | None, catalog: Catalog
         found = keys.find(attempt["step"]) if keys is not None else None
         if found is None:
             if keys is None and attempt["status"] != "skipped":
-                _add(mocks, attempt["step"], _mock(attempt, None))
+                _add(mocks, attempt["step"], recorded_mock(attempt, None))
             continue
         step = found.place.step
         if attempt["status"] == "skipped" or (step.for_each is not None and not found.item):
             continue
         if step.shape == "wait":
-            _wait(found, attempt, began, approvals, timeline)
-        elif step.shape == "action" and step.uses not in REAL and _has_effect(catalog, step.uses):
-            _add(mocks, step.id or step.uses, _mock(attempt, found))
+            recorded_wait(found, attempt, began, approvals, timeline)
+        elif step.shape == "action" and step.uses not in REAL and has_effect(catalog, step.uses):
+            _add(mocks, step.id or step.uses, recorded_mock(attempt, found))
     return {
         "mocks": {name: items[0] if len(items) == 1 else items for name, items in mocks.items()},
         "approvals": {name: items[0] if len(items) == 1 else items for name, items in approvals.items()},
@@ -100,7 +100,7 @@ def _answers(attempts: list[dict[str, Any]], keys: Keys | None, catalog: Catalog
     }
 
 
-def _mock(attempt: Mapping[str, Any], found: Found | None) -> dict[str, Any] | None:
+def recorded_mock(attempt: Mapping[str, Any], found: Found | None) -> dict[str, Any] | None:
     """What the step type answered, or what the step kept of it; None: the engine refused before it was asked."""
     if attempt["status"] in ("failed", "timed_out"):
         error = attempt["error"] or {}
@@ -113,7 +113,7 @@ def _mock(attempt: Mapping[str, Any], found: Found | None) -> dict[str, Any] | N
     return {"output" if raw else "kept": attempt["output"]}
 
 
-def _wait(
+def recorded_wait(
     found: Found,
     attempt: Mapping[str, Any],
     began: str,
@@ -154,7 +154,7 @@ def _expectations(run: Mapping[str, Any], attempts: list[dict[str, Any]], keys: 
     return expect
 
 
-def _has_effect(catalog: Catalog, uses: str) -> bool:
+def has_effect(catalog: Catalog, uses: str) -> bool:
     type_ = catalog.steps.get(uses)
     return type_ is None or type_.effect is not Effect.PURE
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -76,7 +76,7 @@ def simulate(
     environment = SimulatedEnvironment(setting, clock, recorder, mocks)
     token = CLOCK.set(clock.now)
     try:
-        run_virtual(_run(environment, prepared, start))
+        run_virtual(carry_out_run(environment, prepared, lambda turn: _claim(environment, pipeline, start, turn)))
     except NothingHappens as error:
         recorder.problem(f"the run never ends: {error}")
     except Exception as error:  # noqa: BLE001 - one broken run must not end all others
@@ -86,7 +86,10 @@ def simulate(
     return _result(environment, start, setting)
 
 
-async def _run(environment: SimulatedEnvironment, pipeline: Pipeline, start: Start) -> None:
+async def carry_out_run(
+    environment: SimulatedEnvironment, pipeline: Pipeline, claim: Callable[[int], ClaimedRun]
+) -> None:
+    """From its start to its end, through crashes. claim: the run as a worker has it in its first, second, ... turn."""
     loop = asyncio.get_running_loop()
     for number, item in enumerate(environment.setting.data.get("timeline") or [], 100):
         at = environment.clock.start + timedelta(seconds=parse_duration(item["after"]))
@@ -95,7 +98,7 @@ async def _run(environment: SimulatedEnvironment, pipeline: Pipeline, start: Sta
     turn = 1
     while True:
         hold = Hold()
-        run = _claim(environment, pipeline, start, turn)
+        run = claim(turn)
         task = loop.create_task(advance_in(environment, run, pipeline, hold))
         died = loop.create_task(environment.died.wait())
         await asyncio.wait((task, died), return_when=asyncio.FIRST_COMPLETED)

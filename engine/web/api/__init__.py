@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Request, Router
 
-from engine.web.api import approvals, audit, events, expressions, pipelines, runs
+from engine.web.api import approvals, audit, events, expressions, pipelines, replays, runs
 from engine.web.auth import require_key
 from engine.web.problems import WrongMediaType
 
@@ -19,7 +19,15 @@ def require_json(request: Request[Any, Any, Any]) -> None:
 
 router = Router(
     "/api/v1",
-    route_handlers=[pipelines.router, runs.router, approvals.router, events.router, audit.router, expressions.router],
+    route_handlers=[
+        pipelines.router,
+        runs.router,
+        approvals.router,
+        events.router,
+        replays.router,
+        audit.router,
+        expressions.router,
+    ],
     guards=[require_key],
     before_request=require_json,
     security=[{"token": []}, {"session": []}],

@@ -8,11 +8,11 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 
 from engine.errors import NotFound
-from engine.flow.replay import replay_event
+from engine.flow.replay import plan_event
 from engine.store.rows import EventFilter
 from engine.web.api.answers import COMMON, ONE, STATE
 from engine.web.api.models import EventDetail, EventPage, event_detail
-from engine.web.api.replays import Replay, Replayed, read_wanted, replayed_model
+from engine.web.api.replays import DRY, Replay, Replayed, read_wanted, replay_or_rehearse
 from engine.web.parameters import NO_NUL, PAGE, Cursor, EventId, Limit, Since, Until, Who, WithRuntime, read_time
 from engine.web.queries import page_of_events
 
@@ -89,13 +89,17 @@ async def get_body(runtime: WithRuntime, event_id: EventId) -> Response[bytes]:
     )
 
 
-@post("/{event_id:str}/replay", summary="Replay an event", status_code=202, responses=STATE)
+@post("/{event_id:str}/replay", summary="Replay an event", status_code=202, responses=STATE | DRY)
 async def replay(
     runtime: WithRuntime, who: Who, event_id: EventId, data: JSONBody[Replay | None] = None
 ) -> Response[Replayed]:
-    """Match the stored event again, with the pipelines as they are now or in a stored version, and start new runs."""
-    outcome = await replay_event(runtime, event_id, read_wanted(data), by=who)
-    return Response(replayed_model(event_id, outcome), status_code=202)
+    """Match the stored event again, with the pipelines as they are now or in a stored version, and start new runs.
+
+    With `dry_run` nothing is started: the answer, 200, says what the new runs would do otherwise than the old ones.
+    """
+    wanted = read_wanted(data)
+    plan = await plan_event(runtime, event_id, wanted)
+    return await replay_or_rehearse(runtime, event_id, plan, wanted, dry=data is not None and data.dry_run, by=who)
 
 
 router = Router("/events", route_handlers=[list_events, get_event, get_body, replay], tags=["Events"])

@@ -4,14 +4,17 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from litestar import Response, Router, get, post
+from litestar.params import JSONBody
 from msgspec import Struct
 
 from engine.errors import NotFound
 from engine.flow.cancel import cancel_run
+from engine.flow.replay import plan_run
 from engine.store.rows import RunFilter
 from engine.web.api import control
 from engine.web.api.answers import COMMON, ONE, STATE
 from engine.web.api.models import RunDetail, RunPage, run_detail
+from engine.web.api.replays import DRY, Replay, Replayed, read_wanted, replay_or_rehearse
 from engine.web.parameters import (
     PAGE,
     Cursor,
@@ -85,4 +88,15 @@ async def cancel(runtime: WithRuntime, who: Who, run_id: RunId) -> Response[Canc
     return Response(Cancelled(run_id, str(await cancel_run(runtime, run_id, by=who))), status_code=202)
 
 
-router = Router("/runs", route_handlers=[list_runs, get_run, cancel, *control.handlers], tags=["Runs"])
+@post("/{run_id:str}/replay", summary="Replay a run", status_code=202, responses=STATE | DRY)
+async def replay(
+    runtime: WithRuntime, who: Who, run_id: RunId, data: JSONBody[Replay | None] = None
+) -> Response[Replayed]:
+    """A new run of the same pipeline with the same event, or, if it was started by hand, with the same inputs."""
+    wanted = read_wanted(data)
+    plan = await plan_run(runtime, run_id, wanted)
+    event_id = plan.event.id if plan.event is not None else None
+    return await replay_or_rehearse(runtime, event_id, plan, wanted, dry=data is not None and data.dry_run, by=who)
+
+
+router = Router("/runs", route_handlers=[list_runs, get_run, replay, cancel, *control.handlers], tags=["Runs"])
