@@ -18,6 +18,7 @@ from engine.cli import (
     graph,
     init,
     lsp,
+    pause,
     plugins,
     runs,
     schema,
@@ -74,6 +75,9 @@ def create_app() -> App:
     app.command(runs.run, group=WATCH)
     _add(app, runs.create_group(), WATCH)
     _add(app, events.create_group(), WATCH)
+    app.command(pause.pause, group=WATCH)
+    app.command(pause.resume, group=WATCH)
+    app.command(pause.paused, group=WATCH)
     app.command(audit.audit, group=WATCH)
     _add(app, tokens.create_group(), KEEP)
     app.command(doctor.doctor, group=KEEP)

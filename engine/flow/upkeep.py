@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from engine.errors import Unavailable
-from engine.flow import schedule
+from engine.flow import pause, schedule
 from engine.flow.announce import announce_owed
 from engine.flow.deploy import deploy_stored
 from engine.flow.execution import now
@@ -54,6 +54,8 @@ class Upkeep:
         await self._ring(rescued)
         await schedule.fire_due(self._runtime)
         await self._gatherer.round()
+        await pause.set_aside(self._runtime)
+        await pause.bring_back(self._runtime)
         await self._ring(await store.due_unrung(await self._patience(), MOST))
         await announce_owed(self._runtime, LEFT_OUT)
         if self._rounds % SWEEP == 1:

@@ -446,6 +446,16 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 50
 
 
+class PauseRow(NamedTuple):
+    """What is paused, by whom, and why."""
+
+    kind: str  # pipeline | source | queue
+    name: str
+    by: str
+    reason: str
+    at: datetime
+
+
 class ApiKeyRow(msgspec.Struct, frozen=True, kw_only=True):
     """A key, without the token: only its hash is stored."""
 

@@ -16,6 +16,7 @@ from engine.store.hearing import Hearing
 from engine.store.history import History
 from engine.store.ingest import Ingest
 from engine.store.keys import Keys
+from engine.store.pauses import Pauses
 from engine.store.pipelines import Pipelines
 from engine.store.replays import Replays
 from engine.store.runs import Runs
@@ -59,6 +60,7 @@ class Store(
     Waits,
     Hearing,
     History,
+    Pauses,
     Pipelines,
     Replays,
     Keys,

@@ -124,6 +124,7 @@ def _openapi() -> OpenAPIConfig:
             Tag("Runs", "Executions of pipelines."),
             Tag("Approvals", "Questions of runs to people."),
             Tag("Events", "What was received, and what was decided about it."),
+            Tag("Pauses", "Hold runs back without losing an event."),
             Tag("Audit", "Who did what by hand."),
             Tag("Expressions", "Trying them out."),
             Tag("Health", "For probes and monitoring; no token needed."),

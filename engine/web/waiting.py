@@ -39,6 +39,8 @@ def counts(attempt: StoredAttempt) -> bool:
 
 
 def _queued(run: RunSummary, now: datetime) -> str:
+    if run.due_at is None and run.waiting_for:
+        return f"is {run.waiting_for}" if run.waiting_for.startswith("paused") else f"waits for {run.waiting_for}"
     if run.due_at is not None and run.due_at > now:
         return f"starts at {_clock(run.due_at)}{_distance(run.due_at, now)}"
     since = max(run.created_at, run.due_at or run.created_at)

@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Request, Router
 
-from engine.web.api import approvals, audit, events, expressions, pipelines, replays, runs
+from engine.web.api import approvals, audit, events, expressions, pauses, pipelines, replays, runs
 from engine.web.auth import require_key
 from engine.web.problems import WrongMediaType
 
@@ -26,6 +26,7 @@ router = Router(
         events.router,
         replays.router,
         audit.router,
+        pauses.router,
         expressions.router,
     ],
     guards=[require_key],

@@ -3,11 +3,18 @@
 from litestar import Router
 
 from engine.web.auth import require_session
-from engine.web.dashboard import console, events, login, overview, pipelines, runs
+from engine.web.dashboard import console, events, login, overview, pauses, pipelines, runs
 
 pages = Router(
     "/",
-    route_handlers=[*overview.handlers, *runs.handlers, *events.handlers, *pipelines.handlers, *console.handlers],
+    route_handlers=[
+        *overview.handlers,
+        *runs.handlers,
+        *events.handlers,
+        *pipelines.handlers,
+        *console.handlers,
+        *pauses.handlers,
+    ],
     guards=[require_session],
 )
 router = Router("/", route_handlers=[pages, *login.handlers], include_in_schema=False)

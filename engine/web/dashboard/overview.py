@@ -21,11 +21,12 @@ SHOWN_RUNS, SHOWN_EVENTS = 10, 8
 async def overview(runtime: WithRuntime) -> Response[Any]:
     """Counters, the last day, recent runs and events, problems."""
     store = runtime.store
-    stats, ended, runs, events = await asyncio.gather(
+    stats, ended, runs, events, pauses = await asyncio.gather(
         store.stats(),
         store.count_ended(HOURS),
         page_of_runs(store, RunFilter(limit=SHOWN_RUNS)),
         page_of_events(store, EventFilter(limit=SHOWN_EVENTS)),
+        store.list_pauses(),
     )
     hours = fill_hours(ended, datetime.now(UTC))
     succeeded, failed, cancelled = (
@@ -43,6 +44,7 @@ async def overview(runtime: WithRuntime) -> Response[Any]:
         runs=run_lines(runs.items),
         events=events.items,
         problems=[item for item in runtime.deployments.problems if item.severity == "error"],
+        pauses=pauses,
         sample=SAMPLE,
     )
 

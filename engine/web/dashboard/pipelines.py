@@ -87,6 +87,11 @@ async def _show(
         status=422 if wrong else 200,
         page="pipelines",
         item=pipeline_model(runtime, pipeline),
+        pauses=[
+            found
+            for found in await runtime.store.list_pauses()
+            if found.kind != "pipeline" or found.name == pipeline.id
+        ],
         picture=_picture(pipeline),
         problems=problems,
         fields=make_fields(pipeline.inputs, typed=typed, wrong=wrong),
