@@ -6,19 +6,21 @@ What a process could not tell, since it died or PostgreSQL was away, the sweep o
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
 
 from engine.core.awaited import Kind, key_of
-from engine.core.event import Event, view
+from engine.core.event import Event, parse_body, view
 from engine.errors import Unavailable
 from engine.queue import Queue
 from engine.store import EventName, Hit, Span, Store
 
-PAUSE = 0.01  # seconds between two looks of one process: what comes meanwhile shares one
+PAUSE = 0.01  # seconds after a look, for each event it was for: what comes meanwhile shares the next one
+LONGEST = 0.05  # such seconds at most
 CALM = 0.1  # the same while nobody waits for anything
 MOST = 500  # events told in one statement
 KEPT = 10_000  # events that wait for their look; more are left to the sweep
@@ -83,6 +85,7 @@ class Listener:
     async def _listen(self) -> None:
         try:
             while self._new:
+                told = len(self._new)
                 try:
                     await self._tell()
                 except Unavailable as error:
@@ -90,7 +93,7 @@ class Listener:
                 except Exception:
                     log.exception("listener.broken")
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(CALM if self._calm else PAUSE):
+                    async with asyncio.timeout(CALM if self._calm else min(PAUSE * told, LONGEST)):
                         await self._hurry.wait()
         finally:
             self._task = None
@@ -160,12 +163,21 @@ def _hits(kinds: Mapping[UUID, Kind], events: Iterable[Event | EventName]) -> li
     fitting = _fitting(kinds)
     for event in events:
         found = fitting(event)
-        shown = view(event) if isinstance(event, Event) and any(kind.paths for _, kind in found) else {}
+        shown = _shown(event, {path[0] for _, kind in found for path in kind.paths})
         for kind_id, kind in found:
             key = key_of(shown, kind.paths)
             if key is not None:
                 hits.append(Hit(kind_id, key, event.id))
     return hits
+
+
+def _shown(event: Event | EventName, names: Set[str | int]) -> dict[str, Any]:
+    """As expressions see the event, as far as they ask."""
+    if not names or not isinstance(event, Event):
+        return {}
+    if names == {"body"}:  # nearly always
+        return {"body": parse_body(event.headers.get("content-type", ""), event.body)}
+    return view(event)
 
 
 def _fitting(kinds: Mapping[UUID, Kind]) -> Callable[[Event | EventName], list[tuple[UUID, Kind]]]:

@@ -35,6 +35,23 @@ steps:
       status: ${{{{ steps.send.output.status }}}}
 """
 
+# W5: what waits, what comes for it, and timers that are all due at the same time.
+WAITING = """\
+id: waiting
+inputs: {number: integer}
+steps:
+  - id: paid
+    wait:
+      events: [{source: "git*", type: "iss*", if: incoming.body.n == inputs.number}]
+      timeout: 20d
+"""
+HEARD = "steps:\n  - uses: value\n"
+TIMER = """\
+steps:
+  - id: pause
+    wait: {until: "${{ (event.body.t ?? 0) // 1000000000 // 8 * 8 + 16 }}"}
+"""
+
 
 def write_pipelines(directory: Path, sink: str) -> None:
     """One file for each path under /hooks."""
@@ -45,7 +62,11 @@ def write_pipelines(directory: Path, sink: str) -> None:
         "chain": steps("bench.tiny", 40),
         "pure": steps("bench.pure", 10),
         "effects": steps("bench.effect", 20),
+        "timer": TIMER,
     }
+    (directory / "waiting.yaml").write_text(WAITING)
+    heard = TRIGGER.format(id="heard").replace("== 'opened'", "== 'never'")
+    (directory / "heard.yaml").write_text(heard + HEARD)
     for name, text in texts.items():
         (directory / f"{name}.yaml").write_text(TRIGGER.format(id=name) + text)
 

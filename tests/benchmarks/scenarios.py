@@ -7,6 +7,7 @@ from tests.benchmarks import database
 from tests.benchmarks.percentiles import median
 from tests.benchmarks.processes import paused, run_json
 from tests.benchmarks.site import Site
+from tests.benchmarks.waiting import waiting
 
 CONNECTIONS = 32
 RATE = 20  # deliveries per second where latency is measured
@@ -171,5 +172,6 @@ SCENARIOS = (
     Scenario("burst", burst, ("jobs",), ("w2.burst",)),
     Scenario("end to end", end_to_end, ("commit", "posts"), ("w2.p50", "w2.p99")),
     Scenario("steps", steps, ("commit",), ("w3.chain", "w3.pure", "w3.overhead")),
+    Scenario("waiting", waiting, (), ("w5.memory", "w5.wake_p99", "w5.late", "w5.acks")),
     Scenario("language", language, (), ("l.evaluations", "l.parses", "l.check", "l.bomb", "l.bomb_memory", "l.tests")),
 )
