@@ -38,6 +38,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     log_format: str = "auto"  # auto | json | text; auto: text on a terminal
     # how long history is kept, in days or weeks: 90d, 12w, or `forever`
     retention: Annotated[str, msgspec.Meta(pattern=r"^(forever|[1-9][0-9]{0,3}[dw])$")] = "90d"
+    grace: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 20.0  # seconds that work under way gets after SIGTERM
+    blocked: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 3.0  # seconds a step may keep a worker's loop; 0: any
+    memory: Annotated[int, msgspec.Meta(ge=128)] | None = None  # megabytes one worker may use; None: no limit
     forwarded: bool = False  # trust X-Forwarded-* from the proxy in front
 
     @property

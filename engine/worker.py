@@ -6,25 +6,29 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from saq.worker import Worker
 
-from engine.core.run import ErrorInfo
+from engine.core.run import ErrorInfo, RunStatus
 from engine.errors import Unavailable
 from engine.flow.advance import advance, fail_run
-from engine.flow.execution import Hold
+from engine.flow.execution import Hold, now
 from engine.flow.upkeep import PERIOD, Upkeep
-from engine.memory import settle
+from engine.memory import MEGABYTE, give_back, limit_memory, settle, used_memory
 from engine.queue import JOB
 from engine.runtime import Runtime, open_runtime
 from engine.settings import Settings
-from engine.store import ClaimedRun
+from engine.store import CheckpointRecord, ClaimedRun, RunUpdate
 
 TAKERS = 4  # SAQ jobs handed over at once; each names up to 16 runs
-DRAIN = 20.0  # seconds that runs get to reach a checkpoint when the worker stops
 LET_GO = 5.0  # seconds to write what was interrupted
+HANDED_BACK = 5.0  # seconds until a run goes on for which there was no memory
+FULL = 5  # times in a row that too much memory is in use
+FULL_SHARE = 0.9  # of the limit that is too much
 HEARTBEAT = 1.0  # seconds; leases end after upkeep.DEAD_AFTER
 
 
@@ -79,13 +83,16 @@ class Holder:
                 held[0].reason = "cancel"
                 held[1].cancel()
 
-    async def drain(self) -> None:
-        """Let runs reach their next checkpoint and hand them back; what takes longer is interrupted and handed back."""
+    async def drain(self, hurry: asyncio.Event) -> None:
+        """Let runs reach their next checkpoint and hand them back; what takes longer is interrupted and handed back.
+
+        hurry: nobody wants to wait for that any more.
+        """
         self._draining = True
         self._freed.set()
         for hold, _ in self._holds.values():
             hold.draining = True
-        await self.idle(DRAIN)
+        await _first(self.idle(self._runtime.settings.grace), hurry.wait())
         for hold, task in list(self._holds.values()):
             hold.reason = "stop"
             task.cancel()
@@ -108,11 +115,20 @@ class Holder:
             await advance(self._runtime, run, hold)
         except asyncio.CancelledError:
             raise
+        except MemoryError:  # it may be another run's doing: this one goes on elsewhere, or later
+            facts = {"run_id": str(run.id), "pipeline": run.pipeline}
+            self._runtime.log.error("run.without_memory", **facts)  # noqa: TRY400 - no memory for its traceback
+            await self._hand_back(run)
         except Exception:
             self._runtime.log.exception("run.broken", run_id=str(run.id), pipeline=run.pipeline)
             error = ErrorInfo(type="internal", message="a defect of the engine ended this run; its log has the details")
             with contextlib.suppress(Unavailable):
                 await fail_run(self._runtime, run, error)
+
+    async def _hand_back(self, run: ClaimedRun) -> None:
+        update = RunUpdate(status=RunStatus.QUEUED, due_at=now() + timedelta(seconds=HANDED_BACK))
+        with contextlib.suppress(Unavailable):
+            await self._runtime.store.checkpoint(CheckpointRecord(run_id=run.id, turn=run.turn, run=update))
 
     def _release(self, run_id: UUID, hold: Hold) -> None:
         held = self._holds.get(run_id)
@@ -127,12 +143,12 @@ async def register(runtime: Runtime) -> UUID:
 
 
 async def run_worker(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; then drain."""
+    """Work until SIGTERM or SIGINT; then drain. A second one cuts that short, a third one ends the process."""
     logging.getLogger("saq").setLevel(logging.ERROR)
-    stopping = asyncio.Event()
+    stopping, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, _ask, (stopping, hurry))
     async with open_runtime(settings) as runtime:
         holder, upkeep = Holder(runtime, await register(runtime)), Upkeep(runtime)
         await upkeep.follow()
@@ -142,18 +158,48 @@ async def run_worker(settings: Settings) -> None:
             asyncio.create_task(_heartbeat(runtime, holder), name="heartbeat"),
             asyncio.create_task(_upkeep(runtime, upkeep), name="upkeep"),
         ]
+        if settings.memory is not None and limit_memory(settings.memory):
+            tasks.append(asyncio.create_task(_watch_memory(runtime, settings.memory * MEGABYTE), name="memory"))
         settle()
         runtime.log.info("worker.started", worker=str(holder.worker_id), concurrency=settings.concurrency)
         await _until(stopping, tasks)
         runtime.log.info("worker.stopping", worker=str(holder.worker_id))
         await taker.stop()
-        await holder.drain()
+        await holder.drain(hurry)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(Unavailable):
             await runtime.store.unregister_worker(holder.worker_id)
         runtime.log.info("worker.stopped", worker=str(holder.worker_id))
+
+
+def _ask(events: tuple[asyncio.Event, ...]) -> None:
+    """The next of them; when all are set there is nothing left to ask for."""
+    for event in events:
+        if not event.is_set():
+            event.set()
+            return
+    os._exit(1)
+
+
+async def _first(*ways: Coroutine[Any, Any, Any]) -> None:
+    """Return when one of them does."""
+    tasks = [asyncio.create_task(way) for way in ways]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
+
+async def _watch_memory(runtime: Runtime, most: int) -> None:
+    """Return when too much memory stays in use: then a fresh process is better."""
+    full = 0
+    while full < FULL:
+        await asyncio.sleep(HEARTBEAT)
+        full = full + 1 if used_memory() > most * FULL_SHARE else 0
+        if full == 1:
+            give_back()
+    runtime.log.error("worker.full", used=used_memory(), most=most)
 
 
 async def _until(stopping: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:

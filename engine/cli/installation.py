@@ -32,7 +32,7 @@ class Installation:
 
     def __init__(self, settings: Settings, *, workers: int, ai: bool, say: Callable[[str], None]) -> None:
         self.settings = settings
-        self.supervisor = Supervisor()
+        self.supervisor = Supervisor(settings.grace)
         self.databases: Any = None  # engine.embedded.Databases
         self.stand_in: str | None = None  # base URL of the AI stand-in
         self.token = ""
@@ -149,6 +149,7 @@ class Installation:
             "HOOKWRIGHT_PORT": str(port),
             "HOOKWRIGHT_DATA_DIR": str(settings.data_dir),
             "HOOKWRIGHT_PIPELINES": str(settings.pipelines),
+            "HOOKWRIGHT_GRACE": str(settings.grace),
             "HOOKWRIGHT_PUBLIC_URL": settings.public_url or self.url,
         }
         self._allow(self.url)

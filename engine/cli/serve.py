@@ -21,6 +21,7 @@ def api(
     host: str | None = None,
     port: int | None = None,
     pipelines: Path | None = None,
+    grace: float | None = None,
     json: JsonLog = False,
     fd: Annotated[int | None, Hidden] = None,
     announce: Annotated[int | None, Hidden] = None,
@@ -40,8 +41,11 @@ def api(
         Port to listen on. Default: HOOKWRIGHT_PORT, else 8000.
     pipelines
         Directory with pipeline files. Default: HOOKWRIGHT_PIPELINES, else `pipelines`.
+    grace
+        Seconds that open requests get after SIGTERM. Default: HOOKWRIGHT_GRACE, else 20.
     """
-    settings = _start("api", parent, host=host, port=port, pipelines=pipelines, log_format="json" if json else None)
+    log_format = "json" if json else None
+    settings = _start("api", parent, host=host, port=port, pipelines=pipelines, grace=grace, log_format=log_format)
     from engine.cli.server import serve
 
     return serve(settings, fd, announce)
@@ -50,10 +54,11 @@ def api(
 def worker(
     *,
     concurrency: int | None = None,
+    grace: float | None = None,
     json: JsonLog = False,
     parent: Annotated[int | None, Hidden] = None,
 ) -> int:
-    """Run one worker process: executes runs. SIGTERM drains it.
+    """Run one worker process: executes runs. SIGTERM drains it, a second one cuts that short.
 
     Needs DATABASE_URL and REDIS_URL. Run as many as you like, on any machines.
 
@@ -63,8 +68,10 @@ def worker(
     ----------
     concurrency
         Runs at the same time. Default: HOOKWRIGHT_CONCURRENCY, else 100.
+    grace
+        Seconds that steps under way get after SIGTERM. Default: HOOKWRIGHT_GRACE, else 20.
     """
-    settings = _start("worker", parent, concurrency=concurrency, log_format="json" if json else None)
+    settings = _start("worker", parent, concurrency=concurrency, grace=grace, log_format="json" if json else None)
     import asyncio
 
     import uvloop
@@ -126,8 +133,11 @@ async def _work(settings: Settings) -> None:
 
     import structlog
 
+    from engine.watchdog import Watchdog
     from engine.worker import run_worker
 
+    if settings.blocked:
+        Watchdog(settings.blocked).start()
     while True:
         try:
             return await run_worker(settings)

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from types import FrameType
 from typing import Any
 
 import msgspec
@@ -23,7 +25,6 @@ from engine.settings import Settings
 from engine.web.app import create_app
 
 HOOKS = "/hooks/"
-GRACE = 10  # seconds open requests get when the API stops
 SIGN_IN = timedelta(hours=12)  # life of the link that signs a browser in, once
 IDLE = 30  # seconds an idle connection is kept
 AGAIN = 1.0  # seconds between attempts to reach a database that is away at the start
@@ -69,6 +70,11 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._front = front
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal asks for the end, the second does not wait for open requests."""
+        self.force_exit = self.should_exit
+        super().handle_exit(sig, frame)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Called once a signal has asked for the end."""
         if self._front.app is not None:
@@ -99,7 +105,7 @@ async def _serve(settings: Settings, fd: int | None, announce: int | None) -> in
         server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=IDLE,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=math.ceil(settings.grace),
         proxy_headers=settings.forwarded,
         forwarded_allow_ips="*" if settings.forwarded else None,
     )

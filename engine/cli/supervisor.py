@@ -11,8 +11,7 @@ from engine.cli.children import Child, describe_exit
 from engine.cli.exits import FAILED, OK, SETUP
 from engine.cli.output import note
 
-DRAIN = 30.0  # seconds a worker may take to stop; more than the worker gives its runs
-CLOSE = 10.0  # seconds the others may take
+MORE = 10.0  # seconds a child may take to stop, besides the grace it gives to what is under way
 HOPELESS = 3  # deaths of one child before anything was ready
 TICK = 0.5  # seconds between looks at what is due
 
@@ -33,7 +32,8 @@ class Supervisor:
     Signals must be caught before the first child is started, see `catch_signals`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
         self.children: list[Child] = []
         self._wakes: queue.SimpleQueue[int] = queue.SimpleQueue()  # put() is safe in a signal handler
         self._hurry = False
@@ -79,8 +79,7 @@ class Supervisor:
         for group in _groups(self.children):
             for child in group:
                 child.ask_to_stop()
-            patience = DRAIN if group[0].name.startswith("worker") else CLOSE
-            for child in self._wait_for(group, patience):
+            for child in self._wait_for(group, self._grace + MORE):
                 note(f"hookwright: {child.name} did not stop in time: killed; its runs go on at the next start")
                 child.kill()
                 code = FAILED

@@ -24,6 +24,7 @@ def up(
     port: int | None = None,
     workers: int = 1,
     pipelines: Path | None = None,
+    grace: float | None = None,
     ai: Annotated[bool, Parameter(name="--dev-ai", negative="--no-dev-ai")] = True,
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     with_parent: Annotated[bool, Parameter(name="--with-parent", negative="", show=False)] = False,
@@ -48,6 +49,8 @@ def up(
         Worker processes.
     pipelines
         Directory with pipeline files. Default: HOOKWRIGHT_PIPELINES, else `pipelines`.
+    grace
+        Seconds that work under way gets when it is to stop. Default: HOOKWRIGHT_GRACE, else 20.
     ai
         Start the stand-in for an AI provider when no base URL and no key is configured.
     json
@@ -58,7 +61,7 @@ def up(
         import signal
 
         follow_parent(None, signal.SIGTERM)
-    settings = load_settings(os.environ, data_dir=data_dir, host=host, port=port, pipelines=pipelines)
+    settings = load_settings(os.environ, data_dir=data_dir, host=host, port=port, pipelines=pipelines, grace=grace)
     if not 1 <= workers <= 64:
         raise WrongUsage("--workers: between 1 and 64")
     from engine.cli.installation import Installation

@@ -16,8 +16,8 @@ from engine.core.outcome import Failed, Succeeded
 from engine.core.run import AttemptStatus, ErrorInfo, RunStatus
 from engine.flow.actions import ready, run_attempts, take_over
 from engine.flow.attempts import ENDED
-from engine.flow.execute import check_output
 from engine.flow.execution import Call, Done, Execution
+from engine.flow.fitting import check_output
 from engine.flow.frame import Frame, OutOfTime, RunStopped, Scope, StepGaveUp, pending
 from engine.flow.sections import RunSteps, Verdict, carry_out, run_aftermath
 from engine.flow.undo import undoes

@@ -11,14 +11,15 @@ from engine.core.catalog import Effect
 from engine.core.outcome import Failed, Stopped, Succeeded
 from engine.core.run import ErrorInfo
 from engine.flow.child import Children
+from engine.flow.contain import TimedOut, Unfit, call_function, count_leaked
 from engine.flow.execution import Call, Done, Execution
+from engine.flow.fitting import check_emitted, check_output, failure_of, text_of, usage_of
 from engine.pipeline.expression import reveal
 from engine.pipeline.spec import DEFAULT_STEP_TIMEOUT
 from engine.plugin import translate
 from engine.plugin.api import StepContext, StepError, Stop
 from engine.runtime import Runtime
-
-MAX_OUTPUT = 10_000_000  # bytes of JSON
+from engine.watchdog import Blocked
 
 
 class MissingSecretError(Exception):
@@ -47,40 +48,49 @@ async def execute(runtime: Runtime, execution: Execution, call: Call, *, attempt
 
     def failed(type_: str, message: str, *, retryable: bool = False, timed_out: bool = False) -> Done:
         error = ErrorInfo(type=type_, message=message, step=step.id or call.key, attempt=attempt)
-        return Done(Failed(error, retryable=retryable, timed_out=timed_out, usage=context.used or None))
+        return Done(Failed(error, retryable=retryable, timed_out=timed_out, usage=usage_of(context)))
+
+    def leak(task: asyncio.Task[Any]) -> None:
+        where = {"run_id": str(execution.run.id), "step": call.key, "step_type": step.uses}
+        runtime.log.error("step.leaked", **where, leaked=count_leaked())
 
     config = read_config(call, execution.environment.lookup_secret, attempt=attempt)
     if isinstance(config, Done):
         return config
-    expiry = asyncio.timeout(limit)
     try:
-        async with expiry:
-            output = msgspec.to_builtins(await call.type.function(config, context))
+        output = await call_function(call.type.function, config, context, limit, leak)
     except Stop as stop:
-        return Done(Stopped(stop.message, stop.output), context.emitted)
+        if (unfit := check_output(stop.output) or check_emitted(context)) is not None:
+            return failed(*unfit)
+        return Done(Stopped(text_of(stop.message), stop.output), context.emitted)
     except StepError as problem:
-        info = ErrorInfo(
-            type=problem.type, message=problem.message, step=step.id or call.key, attempt=attempt, data=problem.data
-        )
-        return Done(Failed(info, retryable=problem.retryable, after=problem.after, usage=context.used or None))
+        return Done(failure_of(problem, step.id or call.key, attempt, usage_of(context)))
     except httpx.HTTPError as problem:  # a plugin that uses the client as it is
         known = translate(problem, where=step.uses, timeout=limit)
         return failed(known.type, known.message, retryable=known.retryable)
-    except TimeoutError:
-        if not expiry.expired():
-            return failed("timeout", f"{step.uses} ran into a time-out of its own", retryable=True, timed_out=True)
+    except TimedOut:
         return failed(
             "timeout",
             f"{step.uses} did not finish within {limit:g} s",
             retryable=call.type.effect != Effect.EFFECT,
             timed_out=True,
         )
+    except TimeoutError:
+        return failed("timeout", f"{step.uses} ran into a time-out of its own", retryable=True, timed_out=True)
+    except MemoryError:
+        return failed("memory", f"{step.uses} needs more memory than this worker may use")
+    except Blocked as problem:
+        facts = {"step_type": step.uses, "place": problem.place, "seconds": round(problem.seconds, 1)}
+        runtime.log.error("step.blocked", **facts)  # noqa: TRY400 - the place says it all
+        return failed("blocked", f"{step.uses} {problem}; its function must await, or use `asyncio.to_thread`")
+    except Unfit as problem:
+        return failed(problem.type, f"{step.uses} {problem}")
     except Exception as problem:  # a plugin may raise anything; the run must hear of it
         runtime.log.exception("step.broken", step_type=step.uses)
-        return failed("plugin", f"{step.uses} failed: {type(problem).__name__}: {problem}")
-    if (unfit := check_output(output)) is not None:
+        return failed("plugin", f"{step.uses} failed: {type(problem).__name__}: {text_of(problem)}")
+    if (unfit := check_output(output) or check_emitted(context)) is not None:
         return failed(*unfit)
-    return Done(Succeeded(output, usage=context.used or None), context.emitted)
+    return Done(Succeeded(output, usage=usage_of(context)), context.emitted)
 
 
 def read_config(call: Call, lookup_secret: Callable[[str], str | None], *, attempt: int) -> Any:
@@ -102,15 +112,3 @@ def read_config(call: Call, lookup_secret: Callable[[str], str | None], *, attem
     except msgspec.ValidationError as problem:
         kind, message = "invalid_input", f"{call.step.uses}: {problem}"
     return Done(Failed(ErrorInfo(type=kind, message=message, step=call.step.id or call.key, attempt=attempt)))
-
-
-def check_output(output: Any) -> tuple[str, str] | None:
-    """Error type and message if the output cannot be kept, else None."""
-    try:
-        size = len(msgspec.json.encode(output))
-    except (msgspec.EncodeError, TypeError, UnicodeEncodeError, RecursionError) as problem:
-        return "invalid_output", f"the step returned something that is not JSON: {problem}"
-    if size > MAX_OUTPUT:
-        text = f"the output has {size:,} bytes, {MAX_OUTPUT:,} are allowed; keep what you need with `output:`"
-        return "output_too_large", text
-    return None

@@ -12,8 +12,9 @@ from engine.core.run import ErrorInfo, RunStatus
 from engine.errors import BadRequest, Conflict, HookwrightError
 from engine.flow import audit
 from engine.flow.deploy import load_pipeline
-from engine.flow.execute import check_output, read_config
+from engine.flow.execute import read_config
 from engine.flow.execution import Call, Done
+from engine.flow.fitting import check_output
 from engine.flow.reopen import Given, open_places, plan_decision, plan_retry
 from engine.flow.retry_run import ENDED_BADLY, Reopened, find_run, load_run, reopen, ring_changed
 from engine.flow.stored import Place

@@ -17,8 +17,8 @@ from engine.core.run import AttemptStatus, ErrorInfo
 from engine.flow.actions import ready
 from engine.flow.attempts import ENDED, FAILURES, as_text, failure_of, refuse
 from engine.flow.branches import recall_each, run_together
-from engine.flow.execute import check_output
 from engine.flow.execution import Execution
+from engine.flow.fitting import check_output
 from engine.flow.frame import Frame, OutOfTime, RunStopped, StepGaveUp, pending
 from engine.flow.sections import RunSteps, within
 from engine.flow.waits import end_of

@@ -15,8 +15,9 @@ from engine.core.catalog import Catalog, Effect
 from engine.core.outcome import Failed
 from engine.core.run import AttemptStatus, ErrorInfo, RunStatus
 from engine.flow.child import make_started
-from engine.flow.execute import check_output, execute, read_config
+from engine.flow.execute import execute, read_config
 from engine.flow.execution import Call, Done, Execution
+from engine.flow.fitting import check_output
 from engine.flow.frame import Frame
 from engine.flow.ledger import Ledger
 from engine.pipeline.expression.moments import iso

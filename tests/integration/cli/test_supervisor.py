@@ -19,7 +19,7 @@ PLAIN = {name: value for name, value in os.environ.items() if name not in ("DATA
 @pytest.fixture
 def supervisor() -> Iterator[Supervisor]:
     """A supervisor whose children are killed at the end."""
-    supervisor = Supervisor()
+    supervisor = Supervisor(20.0)
     yield supervisor
     for child in supervisor.children:
         child.kill()
