@@ -19,7 +19,7 @@ MOST_WOKEN = 5000  # waits that hear of events in one statement
 FIRST = UUID(int=0)
 
 KINDS = "select id, kind from wait_kind k where exists (select from awaited a where a.kind = k.id)"
-# The run is woken as by Store.wake, in the same commit.
+# The run is woken in the same commit. Unlike Store.wake this lets no queued run begin: it may queue for something else.
 HEAR = """
 with hit as materialized (
     select distinct a.run_id, a.step, h.event_id
@@ -34,10 +34,10 @@ with hit as materialized (
 ), picked as (
     select id from run where id in (select run_id from heard) and finished_at is null order by id for no key update
 ), woken as (
-    update run set woken = true, due_at = case when worker is null then now() end,
-        rung_at = case when worker is null then now() end
+    update run set woken = true, due_at = case when run.status = 'waiting' then now() else run.due_at end,
+        rung_at = case when run.status = 'waiting' then now() else run.rung_at end
     from picked where run.id = picked.id
-    returning run.id, run.worker is null as free
+    returning run.id, run.status = 'waiting' as free
 ), edge as (
     select run_id, step, event_id from hit order by run_id desc, step desc, event_id desc limit 1
 )

@@ -73,7 +73,9 @@ def waiting(site: Site) -> dict[str, float]:
             raise RuntimeError(f"{events} events were each for one run, {len(woken)} runs were woken")
         late = timers(site)
         after = proportional_bytes(site.worker.pid)
-    acks = site.load("flood", 2 if site.quick else 3, CONNECTIONS, path="heard")["per_second"]
+    start = site.cpu()
+    report = site.load("flood", 2 if site.quick else 3, CONNECTIONS, path="heard")
+    used = {part: (seconds - start[part]) * 1000 / report["accepted"] for part, seconds in site.cpu().items()}
     clear(site)
     return {
         "w5.memory": (after - before) / 1e6,
@@ -81,7 +83,9 @@ def waiting(site: Site) -> dict[str, float]:
         "w5.wake_p50": percentile(woken, 0.5),
         "w5.wake_p99": percentile(woken, 0.99),
         "w5.late": late,
-        "w5.acks": acks,
+        "w5.acks": report["per_second"],
+        "w5.api_cpu": used["api"],
+        "w5.cpu": used["postgresql"],
     }
 
 

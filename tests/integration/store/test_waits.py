@@ -93,6 +93,20 @@ async def test_a_run_woken_while_it_is_held_is_due_when_let_go(store: Store) -> 
     assert await store.claim([run.id], worker, 1) == []
 
 
+async def test_a_queued_run_is_not_made_due(store: Store) -> None:
+    """It may queue for a slot; it looks when it has got that."""
+    _, run = await claim_one(store)
+    await store.open_wait(run.id, "w", run.turn, [ISSUES])
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await store.checkpoint(make_checkpoint(run, update=RunUpdate(status=RunStatus.QUEUED, due_at=later)))
+    event = await happen(store)
+    assert await tell(store, event) == []
+    row = await store.get_run(run.id)
+    assert row is not None
+    assert row.due_at == later
+    assert [arrived.id for arrived in await store.list_arrivals(run.id, "w")] == [event.id]
+
+
 async def test_an_event_ends_one_wait_of_a_run(store: Store) -> None:
     """The other does not see it any more; asked again, the wait knows its event."""
     _, run = await claim_one(store)
