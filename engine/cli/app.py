@@ -20,6 +20,7 @@ from engine.cli import (
     lsp,
     pause,
     plugins,
+    replay,
     runs,
     schema,
     send,
@@ -78,6 +79,7 @@ def create_app() -> App:
     app.command(pause.pause, group=WATCH)
     app.command(pause.resume, group=WATCH)
     app.command(pause.paused, group=WATCH)
+    app.command(replay.replay, group=WATCH)
     app.command(audit.audit, group=WATCH)
     _add(app, tokens.create_group(), KEEP)
     app.command(doctor.doctor, group=KEEP)

@@ -1,4 +1,4 @@
-"""hookwright events list, show, replay."""
+"""hookwright events list, show."""
 
 import sys
 from typing import Annotated
@@ -113,38 +113,11 @@ def show(
     return OK
 
 
-def replay(
-    event_id: str, /, *, pipeline: str | None = None, json: Json = False, connection: Connection | None = None
-) -> int:
-    """Match a stored event again, with the pipelines as they are now, and start new runs.
-
-    Exit code 1 if nothing matched.
-
-    Example: `hookwright events replay 0199f2d0-… --pipeline github-triage`
-
-    Parameters
-    ----------
-    pipeline
-        Only this pipeline. Default: all that match.
-    """
-    with connect(connection) as client:
-        answer = client.post(f"/events/{quote(event_id, safe='')}/replay", {"pipeline": pipeline} if pipeline else None)
-    if json:
-        print_json(answer)
-    else:
-        for item in answer["runs"]:
-            say(f"{clean(item['id'])}  {clean(item['pipeline'])}")
-        if not answer["runs"]:
-            say("No trigger matched: no run was started.")
-    return OK if answer["runs"] else FAILED
-
-
 def create_group() -> App:
     """`hookwright events ...`"""
-    group = App(name="events", help="Look at events and replay them.")
+    group = App(name="events", help="Look at events; `hookwright replay` runs them again.")
     group.command(list_events, name="list")
     group.command(show)
-    group.command(replay)
     return group
 
 

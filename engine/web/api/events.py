@@ -97,9 +97,8 @@ async def replay(
 
     With `dry_run` nothing is started: the answer, 200, says what the new runs would do otherwise than the old ones.
     """
-    wanted = read_wanted(data)
-    plan = await plan_event(runtime, event_id, wanted)
-    return await replay_or_rehearse(runtime, event_id, plan, wanted, dry=data is not None and data.dry_run, by=who)
+    plan = await plan_event(runtime, event_id, read_wanted(data))
+    return await replay_or_rehearse(runtime, event_id, plan, data, by=who)
 
 
 router = Router("/events", route_handlers=[list_events, get_event, get_body, replay], tags=["Events"])

@@ -43,6 +43,18 @@ class Replay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         None
     )
     dry_run: Annotated[bool, Meta(description="Start nothing: say what would differ from the old run.")] = False
+    plan: Annotated[bool, Meta(description="Start nothing: say which runs there would be, and what they may do.")] = (
+        False
+    )
+
+
+class PlannedRun(Struct, frozen=True):
+    """A run that would be started."""
+
+    pipeline: str
+    version: str
+    trigger: str | None
+    replay_of: Annotated[UUID | None, Meta(description="The run it would repeat.")]
 
 
 class StartedRun(Struct, frozen=True):
@@ -60,6 +72,7 @@ class Replayed(Struct, frozen=True):
     runs: list[StartedRun]
     decisions: list[Decision]
     effects: Annotated[list[EffectStep], Meta(description="Steps of the new runs that do something to the world.")] = []
+    planned: Annotated[list[PlannedRun], Meta(description="Of a plan: the runs that would be started.")] = []
     differences: Annotated[list[Difference] | None, Meta(description="Of a dry run, one for each run.")] = None
 
 
@@ -152,17 +165,23 @@ async def replay_many(runtime: WithRuntime, who: Who, data: JSONBody[ReplayMany]
 
 
 async def replay_or_rehearse(
-    runtime: Runtime, event_id: UUID | None, plan: Plan, wanted: Wanted, *, dry: bool, by: str
+    runtime: Runtime, event_id: UUID | None, plan: Plan, data: Replay | None, *, by: str
 ) -> Response[Replayed]:
     """The answer to a replay of one event or run, once it is planned."""
+    wanted = read_wanted(data)
     pipelines = {planned.pipeline.version: planned.pipeline for planned in plan.planned}
     effects = [effect for pipeline in pipelines.values() for effect in effects_of(runtime, pipeline)]
-    if dry:
+    decisions = [decision_model(item) for item in plan.decisions]
+    if data is not None and data.plan:
+        runs = [
+            PlannedRun(item.new.pipeline, item.new.version, item.new.trigger, item.new.replay_of)
+            for item in plan.planned
+        ]
+        return Response(Replayed(event_id, [], decisions, effects, runs), status_code=200)
+    if data is not None and data.dry_run:
         differences = await dry_run(runtime, plan, wanted)
-        decisions = [decision_model(item) for item in plan.decisions]
-        return Response(Replayed(event_id, [], decisions, effects, differences), status_code=200)
+        return Response(Replayed(event_id, [], decisions, effects, differences=differences), status_code=200)
     outcome = await start(runtime, plan, wanted, by=by)
-    decisions = [decision_model(item) for item in outcome.decisions]
     return Response(Replayed(event_id, _started(outcome), decisions, effects), status_code=202)
 
 

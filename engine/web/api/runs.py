@@ -93,10 +93,9 @@ async def replay(
     runtime: WithRuntime, who: Who, run_id: RunId, data: JSONBody[Replay | None] = None
 ) -> Response[Replayed]:
     """A new run of the same pipeline with the same event, or, if it was started by hand, with the same inputs."""
-    wanted = read_wanted(data)
-    plan = await plan_run(runtime, run_id, wanted)
+    plan = await plan_run(runtime, run_id, read_wanted(data))
     event_id = plan.event.id if plan.event is not None else None
-    return await replay_or_rehearse(runtime, event_id, plan, wanted, dry=data is not None and data.dry_run, by=who)
+    return await replay_or_rehearse(runtime, event_id, plan, data, by=who)
 
 
 router = Router("/runs", route_handlers=[list_runs, get_run, replay, cancel, *control.handlers], tags=["Runs"])
