@@ -1,6 +1,7 @@
 """The row of a new run, and the bell once it is written."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import msgspec
 from engine.core.event import Event, view
 from engine.core.ids import uuid7
 from engine.core.run import Decision
+from engine.flow.execution import now
 from engine.flow.frame import Scope
 from engine.pipeline.expression import ExpressionError
 from engine.pipeline.match import render_inputs
@@ -28,8 +30,14 @@ def make_run(
         trigger=trigger,
         labels=render_labels(runtime, pipeline, scope.extended(inputs=inputs)) if pipeline.labels else {},
         inputs=msgspec.json.encode(inputs),
+        expires_at=expiry_of(pipeline),
         **values,
     )
+
+
+def expiry_of(pipeline: Pipeline) -> datetime | None:
+    """When a run made now must have begun."""
+    return now() + timedelta(seconds=pipeline.start_timeout) if pipeline.start_timeout is not None else None
 
 
 def start_with(

@@ -16,7 +16,7 @@ from engine.flow.chain import ENDED, SOURCE
 from engine.flow.deploy import load_pipeline
 from engine.flow.execution import now
 from engine.flow.frame import Scope
-from engine.flow.make_run import render_labels, ring, start_with
+from engine.flow.make_run import expiry_of, render_labels, ring, start_with
 from engine.flow.record import build_runs
 from engine.flow.takeover import steps_to_take
 from engine.pipeline.comparison import inner_steps
@@ -172,6 +172,7 @@ async def _by_hand(runtime: Runtime, pipeline: Pipeline, old: RunSummary) -> New
         inputs=msgspec.json.encode(inputs),
         replay_of=old.id,
         scheduled_at=old.scheduled_at,
+        expires_at=expiry_of(pipeline),
     )
 
 

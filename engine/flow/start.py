@@ -8,7 +8,7 @@ import msgspec
 from engine.core.ids import uuid7
 from engine.errors import BadRequest, NotFound
 from engine.flow.execution import now
-from engine.flow.make_run import render_labels, ring
+from engine.flow.make_run import expiry_of, render_labels, ring
 from engine.pipeline.match import validate_inputs
 from engine.runtime import Runtime
 from engine.store import IngestRecord, NewRun
@@ -55,6 +55,7 @@ async def start_run(
         inputs=encoded,
         idempotency_key=idempotency_key,
         parent=parent,
+        expires_at=expiry_of(pipeline),
     )
     ingested = await runtime.store.ingest(IngestRecord(runs=[run]))
     run_id = ingested.runs[0][0]

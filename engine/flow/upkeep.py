@@ -7,6 +7,7 @@ from engine.flow import pause, schedule
 from engine.flow.announce import announce_owed
 from engine.flow.deploy import deploy_stored
 from engine.flow.execution import now
+from engine.flow.expire import expire_runs
 from engine.flow.gather import Gatherer
 from engine.flow.retention import Retention
 from engine.runtime import Runtime
@@ -54,6 +55,7 @@ class Upkeep:
         await self._ring(rescued)
         await schedule.fire_due(self._runtime)
         await self._gatherer.round()
+        await expire_runs(self._runtime)
         await pause.set_aside(self._runtime)
         await pause.bring_back(self._runtime)
         await self._ring(await store.due_unrung(await self._patience(), MOST))

@@ -34,7 +34,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("labels",),
         ("triggers",),
         ("inputs",),
-        ("concurrency", "rate_limit", "timeout", "defaults", "vars"),
+        ("concurrency", "rate_limit", "timeout", "start_timeout", "defaults", "vars"),
         ("steps",),
         ("on_error",),
         ("finally",),

@@ -238,5 +238,6 @@ class Pipeline(msgspec.Struct, frozen=True):
     env: tuple[str, ...] = ()  # environment variables its expressions name, all of them allowed
     concurrency: Limit | None = None
     rate_limit: Limit | None = None
+    start_timeout: float | None = None  # seconds between the making of a run and its first turn
     called: dict[str, "Pipeline"] = {}  # by id, those that its steps call: pinned with this version
     uses: tuple[str, ...] = ()  # step types anywhere in it

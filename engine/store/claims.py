@@ -35,6 +35,7 @@ with holder as (
     select run.id, run.event_id from run, holder
     where run.id = any($1::uuid[]) and run.worker is null and run.finished_at is null
         and run.due_at <= now() + interval '{EARLY}'
+        and (run.expires_at is null or run.expires_at > now() or run.turn > 0)
         and (not exists (select from pause)
             or pause_of(run.id, run.pipeline, run.queue, run.event_id, run.turn) is null)
     order by run.id limit $3 for update of run skip locked

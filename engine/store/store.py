@@ -11,6 +11,7 @@ from engine.store.control import Control
 from engine.store.database import Database
 from engine.store.documents import Documents
 from engine.store.events import Events
+from engine.store.expiry import Expiry
 from engine.store.gather import Gathers
 from engine.store.hearing import Hearing
 from engine.store.history import History
@@ -57,6 +58,7 @@ class Store(
     Gathers,
     Runs,
     Events,
+    Expiry,
     Waits,
     Hearing,
     History,

@@ -95,6 +95,9 @@ def read_pipeline(desk: Desk, text: str) -> Pipeline | None:
         finally_=finally_,
         outputs=outputs,
         timeout=_timeout(desk, data),
+        start_timeout=need_duration(source, ("start_timeout",), data["start_timeout"], "`start_timeout`")
+        if "start_timeout" in data
+        else None,
         file=source.file,
         source=make_source(source.file, text, ingredients),
         secrets=tuple(sorted(source.secrets)),

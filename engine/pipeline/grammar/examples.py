@@ -19,6 +19,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "concurrency": "concurrency:\n  key: ${{ event.body.issue.number }}\n  on_limit: cancel_running",
         "rate_limit": "rate_limit:\n  limit: 10\n  period: 1m",
         "timeout": "timeout: 2h",
+        "start_timeout": "start_timeout: 10m",
         "defaults": "defaults:\n  http.*:\n    retry: 5\n    timeout: 20s",
         "steps": "steps:\n  - uses: value\n    with: {greeting: hello}",
         "on_error": (

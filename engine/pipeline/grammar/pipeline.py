@@ -39,6 +39,12 @@ PIPELINE = section(
     Key("rate_limit", "section", "How many runs may start per period.", "none", section="rate_limit"),
     Key("timeout", "duration", "Wall clock of the run, waits included.", "30d"),
     Key(
+        "start_timeout",
+        "duration",
+        "How long a run may wait for its start; then it is cancelled with the error `expired`.",
+        "none",
+    ),
+    Key(
         "defaults",
         "map",
         "By step type or glob: merged under every matching step; exact name beats glob beats project.",
@@ -50,6 +56,9 @@ PIPELINE = section(
     Key("finally", "steps", "Run in any case; `run.outcome` is known here.", "[]"),
     Key("outputs", "templates", "The result for callers, answers and `run.finished` events.", "{}"),
     foreign={
+        "ttl": "write `start_timeout:`",
+        "queue_ttl": "write `start_timeout:`",
+        "schedule_timeout": "write `start_timeout:`",
         "needs": "steps run from top to bottom; a pipeline has no `needs`",
         "on": "write `triggers:`",
         "trigger": "write `triggers:`",
