@@ -49,6 +49,25 @@ PIPELINES = {
         on_error: [{id: sorry, uses: chaos.send, with: sorry}]
         finally: [{id: close, uses: chaos.send, with: close}]
     """,
+    "waiter": """
+        id: waiter
+        triggers: [{uses: event, with: {type: waiter}}]
+        steps:
+          - {id: ask, uses: chaos.send, with: ask}
+          - id: paid
+            wait: {events: [{type: paid, if: incoming.body.n == event.body.n}], timeout: 30d}
+          - {id: thank, uses: chaos.send, with: "${{ steps.paid.output.event.body.n }}"}
+    """,
+    "burst": """
+        id: burst
+        triggers: [{uses: event, with: {type: burst}, debounce: {period: 10ms, key: "${{ event.body.n }}"}}]
+        steps: [{id: last, uses: chaos.send, with: "${{ event.body.n }}"}]
+    """,
+    "batch": """
+        id: batch
+        triggers: [{uses: event, with: {type: batch}, batch: {max_size: 2, max_wait: 20ms}}]
+        steps: [{id: each, for_each: "${{ events }}", uses: chaos.send, with: "${{ item.id }}"}]
+    """,
     "listener": """
         id: listener
         triggers: [{uses: run.finished, with: {pipelines: [chain, saga], outcomes: [succeeded, failed]}}]
@@ -62,6 +81,7 @@ EFFECTS = {
         ["each[0]"], ["each[1]"], ["each[2]"], ["each[3]"], ["left", "lefter"], ["right"], ["called/inner"],
     ],
     "saga": [["book", "pay", "refund", "unbook", "sorry", "close"]],
+    "waiter": [["ask", "thank"]],
     "listener": [["heard"]],
 }  # fmt: skip
-OUTCOMES = {"chain": "succeeded", "fan": "succeeded", "saga": "failed", "listener": "succeeded"}
+OUTCOMES = {"chain": "succeeded", "fan": "succeeded", "saga": "failed", "waiter": "succeeded", "listener": "succeeded"}

@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 
 from engine.flow.upkeep import Upkeep
+from engine.listener import Listener
 from engine.runtime import Deployments, Runtime
 from engine.store import Store
 from engine.worker import Holder
@@ -59,7 +60,10 @@ class Process:
         for connection in (self.store._ingesting, self.store._leasing, self.store._checkpointing, self.store._database):
             self._guard(connection)
         deployments = Deployments(versions=base.deployments.versions)  # compiled once for all
-        self.runtime: Runtime = replace(base, store=self.store, queue=bell, catalog=catalog, deployments=deployments)
+        self.listener = Listener(self.store, bell)
+        self.runtime: Runtime = replace(
+            base, store=self.store, queue=bell, listener=self.listener, catalog=catalog, deployments=deployments
+        )
 
         self.upkeep = Upkeep(self.runtime)
 

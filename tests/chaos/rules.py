@@ -1,5 +1,6 @@
 """What must hold after every schedule, whoever died."""
 
+from collections import Counter
 from typing import Any
 
 from tests.chaos.pipelines import EFFECTS, OUTCOMES
@@ -16,20 +17,41 @@ async def check(world: World, deliveries: list[Delivery]) -> None:
     for run in runs:
         by_event.setdefault(run["event_id"], []).append(run)
     for delivery in deliveries:
+        if delivery.type in ("burst", "batch"):
+            continue
         mine = by_event.get(delivery.acknowledged, [])
         assert [run["pipeline"] for run in mine] == [delivery.type], (
             f"an acknowledged event has not its one run; {story}"
         )
     assert world.ledger.repeated() == [], f"a finished step was repeated; {story}"
     for run in [*runs, *heard]:
+        if run["pipeline"] == "burst":
+            continue
         assert run["status"] == OUTCOMES[run["pipeline"]], f"{dict(run)}; {story}"
         assert run["worker"] is None, story
         check_effects(world, run, story)
+    await check_gathered(world, deliveries, story)
     announced = [run for run in runs if run["pipeline"] in ("chain", "saga")]
     values = sorted(entry.value for run in heard for entry in world.ledger.of(str(run["id"]))[:1])
     assert values == sorted(str(run["id"]) for run in announced), f"an end was announced not once; {story}"
     left = await world.admin.fetchval("select count(*) from attempt where status = 'running'")
     assert left == 0, f"an attempt of an ended run is still running; {story}"
+
+
+async def check_gathered(world: World, deliveries: list[Delivery], story: str) -> None:
+    """Each event of a burst or batch came to exactly one run, and no batch was too big."""
+    rows = await world.admin.fetch("select run_id, event_id from batch_event")
+    batched = sorted(row["event_id"] for row in rows)
+    assert batched == sorted(each.acknowledged for each in deliveries if each.type == "batch"), story
+    sizes = Counter(row["run_id"] for row in rows)
+    assert max(sizes.values(), default=0) <= 2, f"a batch is too big: {sizes}; {story}"
+    ended = await world.admin.fetch(
+        "select id, pipeline, status, event_id from run where pipeline in ('burst', 'batch')"
+    )
+    assert {run["status"] for run in ended} <= {"succeeded"}, story
+    assert {run["id"] for run in ended if run["pipeline"] == "batch"} == set(sizes), story
+    last = sorted(run["event_id"] for run in ended if run["pipeline"] == "burst")
+    assert last == sorted(each.acknowledged for each in deliveries if each.type == "burst"), story
 
 
 def check_effects(world: World, run: Any, story: str) -> None:

@@ -28,6 +28,7 @@ FUSES = (1, 150)  # fault points until a process dies
 AGED = """
 update run set rung_at = rung_at - interval '1 hour', due_at = due_at - interval '1 hour'
 where finished_at is null and worker is null;
+update gather set due_at = due_at - interval '1 hour';
 update announcement set owed_at = owed_at - interval '1 hour'
 """
 DEAD = "update worker set seen_at = 'epoch' where id = any($1::uuid[])"
@@ -138,8 +139,8 @@ class World:
                 delivery.acknowledged = recorded.event_id
         await process.bury()
 
-    async def run_until_over(self, *, workers: int = 2) -> None:
-        """Upkeep, rings and workers, until no run is open and nothing is owed."""
+    async def run_until_over(self, late: list[Delivery], *, workers: int = 2) -> None:
+        """Upkeep, rings and workers, until no run is open and nothing is owed; meanwhile the late deliveries come."""
         crew = [await self.boot(worker=True) for _ in range(workers)]
         for _ in range(MOST_ROUNDS):
             await self.admin.execute(AGED)  # an hour goes by for whoever waits
@@ -147,11 +148,13 @@ class World:
             self.chance.shuffle(heard)
             shares = [heard[number::workers] for number in range(workers)]
             await asyncio.gather(*(self._turn(crew, number, share) for number, share in enumerate(shares)))
+            if late and self.chance.random() < 0.5:
+                await self.deliver([late.pop()])
             if self.zombies and self.chance.random() < 0.3:
                 zombie = self.zombies.pop()
                 await zombie.thaw()
                 await zombie.bury()
-            if not self.zombies and await self._is_over():
+            if not late and not self.zombies and await self._is_over():
                 break
         else:
             open_runs = await self.admin.fetch(
@@ -179,7 +182,8 @@ class World:
 
     async def _is_over(self) -> bool:
         owed: bool = await self.admin.fetchval(
-            "select exists (select from run where finished_at is null) or exists (select from announcement)"
+            "select exists (select from run where finished_at is null) or exists (select from announcement) "
+            "or exists (select from gather)"
         )
         return not owed
 
