@@ -71,9 +71,12 @@ class Server(uvicorn.Server):
         self._front = front
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal asks for the end, the second does not wait for open requests."""
+        """The first signal asks for the end, the second does not wait for open requests.
+
+        uvicorn's own notes the signal and raises it again once it has served: then nothing would be closed.
+        """
         self.force_exit = self.should_exit
-        super().handle_exit(sig, frame)
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Called once a signal has asked for the end."""
