@@ -73,7 +73,7 @@ def create_app() -> App:
     _add(app, plugins.create_group(), WRITE)
     app.command(development.dev_ai, name="dev-ai", group=WRITE)
     app.command(send.send, group=WATCH)
-    app.command(runs.run, group=WATCH)
+    _add(app, runs.create_run_group(), WATCH)
     _add(app, runs.create_group(), WATCH)
     _add(app, events.create_group(), WATCH)
     app.command(pause.pause, group=WATCH)

@@ -9,6 +9,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from engine.cli import control
+from engine.cli.bulk import Chosen, act_on_many
 from engine.cli.client import Client, Connection, connect
 from engine.cli.exits import FAILED, OK, WrongUsage
 from engine.cli.output import (
@@ -183,12 +184,24 @@ def watch(run_id: str | None = None, /, *, json: Json = False, connection: Conne
     return OK
 
 
-def cancel(run_id: str, /, *, json: Json = False, connection: Connection | None = None) -> int:
-    """Cancel a run: at once if it waits, at its next safe point if it is running.
+def cancel(
+    run_id: str | None = None,
+    /,
+    *,
+    chosen: Chosen | None = None,
+    json: Json = False,
+    connection: Connection | None = None,
+) -> int:
+    """Cancel a run, or all that match: at once if they have not begun, at their next safe point if they have.
 
-    Example: `hookwright runs cancel 0199f2d0-…`
+    What a run has done is undone as its pipeline says, and its `finally` runs.
+
+    Example: `hookwright runs cancel 0199f2d0-…`, `hookwright runs cancel --pipeline import --status waiting --yes`
     """
     with connect(connection) as client:
+        if run_id is None:
+            return act_on_many(client, "cancel", chosen or Chosen(), json=json)
+        _refuse_both(chosen)
         answer = client.post(f"/runs/{_segment(run_id)}/cancel")
     if json:
         print_json(answer)
@@ -198,16 +211,19 @@ def cancel(run_id: str, /, *, json: Json = False, connection: Connection | None 
 
 
 def retry(
-    run_id: str,
+    run_id: str | None = None,
     /,
     *,
     latest: Annotated[bool, Parameter(negative="")] = False,
+    chosen: Chosen | None = None,
     json: Json = False,
     connection: Connection | None = None,
 ) -> int:
-    """Let a failed or cancelled run go on at the step that failed. What is finished is not repeated.
+    """Let a failed or cancelled run, or all failed ones that match, go on at the step that failed.
 
-    Example: `hookwright runs retry 0199f2d0-… --latest`
+    What is finished is not repeated; what was undone is.
+
+    Example: `hookwright runs retry 0199f2d0-… --latest`, `hookwright runs retry --pipeline import --status failed`
 
     Parameters
     ----------
@@ -215,7 +231,29 @@ def retry(
         In the newest version of the pipeline, if the run can go on there.
     """
     with connect(connection) as client:
+        if run_id is None:
+            return act_on_many(client, "retry", chosen or Chosen(), json=json, latest=latest)
+        _refuse_both(chosen)
         return control.retry_one(client, run_id, latest=latest, json=json)
+
+
+def _refuse_both(chosen: Chosen | None) -> None:
+    if chosen is not None and chosen.read():
+        raise WrongUsage("name a run or choose many, not both")
+
+
+def create_run_group() -> App:
+    """`hookwright run PIPELINE`; and `hookwright run retry RUN`, for who has just typed `run`."""
+    group = App(name="run")
+    group.default(run)
+    for command, name in (
+        (cancel, "cancel"),
+        (retry, "retry"),
+        (control.resume, "resume"),
+        (control.migrate, "migrate"),
+    ):
+        group.command(command, name=name, show=False)
+    return group
 
 
 def create_group() -> App:

@@ -189,11 +189,13 @@ class _Walk:
         )
 
     def leaf(self, place: Place, last: StoredAttempt | None, *, retry: bool) -> _Came:
-        """An action, or a wait: a wait that has failed begins anew."""
+        """An action, or a wait: a wait that has failed begins anew, as does one for people."""
         if not failed(last):
             if last is not None and not succeeded(last):
                 self.goes_on.append(place.key)
                 self.places[place.key] = place
+                if asks(place.step):
+                    self.clear_body(place.key, place.step, place.inside)
             return _Came.KEPT
         if not retry:
             return _Came.KEPT
@@ -341,6 +343,11 @@ class _Walk:
         if step.for_each is None:
             for part in inner_parts(step):
                 self.drop(inside, part)
+
+
+def asks(step: Step) -> bool:
+    """Whether the step waits for people: its question is closed once its run has ended, a new one is asked."""
+    return step.wait is not None and step.wait.approval is not None
 
 
 def decided_row(key: str, number: int, given: Given, now: datetime) -> AttemptRow:

@@ -15,7 +15,7 @@ from engine.flow.deploy import load_pipeline
 from engine.flow.execute import read_config
 from engine.flow.execution import Call, Done
 from engine.flow.fitting import check_output
-from engine.flow.reopen import Given, open_places, plan_decision, plan_retry
+from engine.flow.reopen import Given, asks, open_places, plan_decision, plan_retry
 from engine.flow.retry_run import ENDED_BADLY, Reopened, find_run, load_run, reopen, ring_changed
 from engine.flow.stored import Place
 from engine.pipeline.expression import from_stored
@@ -122,6 +122,8 @@ def _names(known: Mapping[str, Place]) -> str:
 def _check(runtime: Runtime, place: Place, kind: str, value: Any) -> bytes:
     """The value as it is stored. BadRequest if the step cannot take it."""
     step, name = place.step, place.step.id or place.key
+    if asks(step) and kind in ("output", "skip"):
+        raise BadRequest(f"step `{name}` asks people: they decide; `retry` asks them again")
     if kind == "input":
         if step.shape not in ("action", "call") or (step.for_each is not None and not place.item):
             raise BadRequest(f"step `{name}` has no inputs of its own: give an output, or skip it")

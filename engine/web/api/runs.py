@@ -11,7 +11,7 @@ from engine.errors import NotFound
 from engine.flow.cancel import cancel_run
 from engine.flow.replay import plan_run
 from engine.store.rows import RunFilter
-from engine.web.api import control
+from engine.web.api import bulk, control
 from engine.web.api.answers import COMMON, ONE, STATE
 from engine.web.api.models import RunDetail, RunPage, run_detail
 from engine.web.api.replays import DRY, Replay, Replayed, read_wanted, replay_or_rehearse
@@ -98,4 +98,6 @@ async def replay(
     return await replay_or_rehearse(runtime, event_id, plan, data, by=who)
 
 
-router = Router("/runs", route_handlers=[list_runs, get_run, replay, cancel, *control.handlers], tags=["Runs"])
+router = Router(
+    "/runs", route_handlers=[list_runs, get_run, replay, cancel, *control.handlers, bulk.bulk], tags=["Runs"]
+)

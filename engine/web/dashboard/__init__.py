@@ -3,12 +3,13 @@
 from litestar import Router
 
 from engine.web.auth import require_session
-from engine.web.dashboard import console, events, login, overview, pauses, pipelines, runs
+from engine.web.dashboard import bulk, console, events, login, overview, pauses, pipelines, runs
 
 pages = Router(
     "/",
     route_handlers=[
         *overview.handlers,
+        *bulk.handlers,
         *runs.handlers,
         *events.handlers,
         *pipelines.handlers,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from litestar import Response, get, post
@@ -10,6 +11,7 @@ from litestar.response import Redirect
 
 from engine.core.run import FINISHED, RunStatus
 from engine.errors import Conflict, NotFound
+from engine.flow.bulk import STATUSES
 from engine.flow.cancel import cancel_run
 from engine.flow.migrate_run import migrate_run
 from engine.flow.resume_run import KINDS, list_decidable, resume_run
@@ -48,17 +50,11 @@ async def runs_page(
     cursor: Cursor = None,
 ) -> Response[Any]:
     """Runs, newest first, with filters."""
-    chosen = {"pipeline": pipeline[:200], "status": status[:20], "label": label.strip()[:200]}
+    chosen = _chosen(pipeline, status, label)
     known = sorted(runtime.deployments.current.pipelines)
     wrong, found = "", RunPage([], None)
     try:
-        wanted = RunFilter(
-            pipeline=_clean("pipeline", chosen["pipeline"]),
-            status=_status(chosen["status"]),
-            labels=read_labels([_clean("label", chosen["label"]) or ""] if chosen["label"] else None),
-            cursor=cursor,
-            limit=PAGE,
-        )
+        _, wanted = read_filter(pipeline, status, label, limit=PAGE, cursor=cursor)
         found = await page_of_runs(runtime.store, wanted)
     except InvalidParameter as error:
         wrong = str(error)
@@ -70,6 +66,7 @@ async def runs_page(
         statuses=[str(name) for name in RunStatus],
         chosen=chosen,
         filtered=any(chosen.values()),
+        bulk=_bulk(chosen) if found.items else [],
         wrong=wrong,
         sample=SAMPLE,
         here=link("/runs", **chosen, cursor=cursor),
@@ -151,6 +148,36 @@ async def migrate(runtime: WithRuntime, who: Who, run_id: RunId) -> Response[Any
     """The button that moves a waiting run to the newest version."""
     await migrate_run(runtime, run_id, by=who)
     return Redirect(f"/runs/{run_id}", status_code=303)
+
+
+def _bulk(chosen: dict[str, str]) -> list[tuple[str, str]]:
+    """What can be done with all runs that are shown: the words of a button, and where it leads."""
+    if not any(chosen.values()):
+        return []
+    actions = []
+    for action, words in (("cancel", "Cancel all of these"), ("retry", "Retry all of these")):
+        if not chosen["status"] or chosen["status"] in STATUSES[action]:
+            actions.append((words, link("/runs/bulk", action=action, **chosen)))
+    return actions
+
+
+def read_filter(
+    pipeline: str, status: str, label: str, *, limit: int, cursor: UUID | None = None
+) -> tuple[dict[str, str], RunFilter]:
+    """What was chosen on the page, and the filter of it. InvalidParameter if one makes no sense."""
+    chosen = _chosen(pipeline, status, label)
+    wanted = RunFilter(
+        pipeline=_clean("pipeline", chosen["pipeline"]),
+        status=_status(chosen["status"]),
+        labels=read_labels([_clean("label", chosen["label"]) or ""] if chosen["label"] else None),
+        cursor=cursor,
+        limit=limit,
+    )
+    return chosen, wanted
+
+
+def _chosen(pipeline: str, status: str, label: str) -> dict[str, str]:
+    return {"pipeline": pipeline[:200], "status": status[:20], "label": label.strip()[:200]}
 
 
 def _status(name: str) -> RunStatus | None:

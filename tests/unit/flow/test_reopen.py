@@ -557,3 +557,24 @@ async def test_a_loop_of_ten_thousand_is_planned_quickly() -> None:
     plan = plan_retry(pipeline, rows, error=None, now=began, note="")
     assert plan.superseded == [("l", 1)]
     assert (datetime.now(UTC) - began).total_seconds() < 2
+
+
+async def test_a_wait_that_failed_begins_anew() -> None:
+    """Its time too; one that was interrupted ends when it was to end."""
+    story = Story(
+        """
+        id: t
+        steps:
+          - parallel:
+              a: [{id: long, wait: 2h}]
+              b: [{wait: 1h}, {id: bad, uses: test.effect}]
+        """,
+        script={"bad": [Fail("no")]},
+    )
+    await story.end()
+    [before] = [row for row in story.memory.ledger.attempts() if row.step == "long"]
+    assert before.status == AttemptStatus.INTERRUPTED
+    ended = await story.again()
+    assert ended.status == "succeeded"
+    [after] = [row for row in story.memory.ledger.attempts() if row.step == "long"]
+    assert (after.input, after.started_at) == (before.input, before.started_at)
