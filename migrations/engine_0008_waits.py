@@ -21,6 +21,7 @@ FORWARDS = (
     )
     """,
     "create unique index wait_event on wait (run_id, event_id) where event_id is not null",
+    "create index wait_open on wait (created_at) where open",
     # What is awaited, of open waits only: by kind of event, then by the values that its fields must have.
     "create table wait_kind (id uuid primary key, kind text not null)",
     """

@@ -45,6 +45,8 @@ with old as (
     select id from run where id < $1 and finished_at is not null order by id limit $2 for update skip locked
 ), gone as (
     delete from run using old where run.id = old.id returning run.id
+), waits as (
+    delete from wait using gone where wait.run_id = gone.id
 ), batches as (
     delete from batch_event using old where batch_event.run_id = old.id
 ), forgotten as (

@@ -96,14 +96,15 @@ with closed as (
 select event_id from wait where run_id = $1 and step = $2 and event_id = $4::uuid
 union all select $4::uuid from closed
 """  # noqa: S608 - a constant
+# The waits themselves stay as long as their run: it may be reopened, and must not take the same event twice.
 PRUNE = """
 with ended as (
-    select run_id, step from wait
-    where not exists (select from run where run.id = wait.run_id and run.finished_at is null) limit $1
+    select distinct run_id, step from awaited
+    where not exists (select from run where run.id = awaited.run_id and run.finished_at is null) limit $1
 ), unsaid as (
     delete from awaited using ended where awaited.run_id = ended.run_id and awaited.step = ended.step
-), gone as (
-    delete from wait using ended where wait.run_id = ended.run_id and wait.step = ended.step
+), closed as (
+    update wait set open = false from ended where wait.run_id = ended.run_id and wait.step = ended.step
 )
 select count(*) as gone from ended
 """
@@ -183,7 +184,7 @@ class Waits:
         return bool(await self._database.fetch(CLOSE, run_id, step, turn, event_id))
 
     async def prune_waits(self) -> int:
-        """Delete waits of runs that have ended, 100,000 at most, and arrivals that nobody asks for; how many waits."""
+        """Close waits of runs that have ended, 100,000 at most, and delete arrivals nobody asks for; how many waits."""
         before = first_id(datetime.now().astimezone() - timedelta(seconds=FORGOTTEN))
         pruned = 0
         for _ in range(PRUNED_ROUNDS):

@@ -13,6 +13,7 @@ from engine.core.run import RunStatus
 from engine.flow.cancel import cancel_run
 from engine.flow.execution import Hold
 from engine.flow.record import record_event
+from engine.flow.retry_run import retry_run
 from tests.integration.flow.conftest import House, decode
 
 PAID = """
@@ -252,3 +253,25 @@ async def test_a_crash_at_any_point(house: House) -> None:
         assert await status(house, run_id) == "succeeded"
         output = {row.step: decode(row.output) for row in await house.attempts(run_id)}["paid"]
         assert output["event"]["id"] == str(event_id)
+
+
+async def test_a_reopened_run_takes_no_event_twice(house: House) -> None:
+    """What a wait of its first try has taken is not there for a wait of the second, however long it had ended."""
+    await house.deploy("""
+        id: test
+        steps:
+          - {id: one, wait: {events: [{type: go}], timeout: 1h}}
+          - {id: two, wait: {events: [{type: go}], timeout: 1h}}
+    """)
+    run = await house.finish()
+    await happen(house, type_="go")
+    await house.turn(run.id)
+    await cancel_run(house.runtime, run.id)
+    await house.turn(run.id)
+    assert await house.runtime.store.prune_waits() == 1
+    await retry_run(house.runtime, run.id, by="me")
+    await house.turn(run.id)
+    assert await status(house, run.id) == "waiting"
+    await happen(house, type_="go")
+    await house.turn(run.id)
+    assert await status(house, run.id) == "succeeded"

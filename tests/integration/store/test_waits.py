@@ -225,11 +225,15 @@ async def test_an_event_without_a_value_wakes_all_of_ten_thousand_runs(store: St
     assert sorted(await store.due_unrung(0, 20_000)) == sorted(ids)
 
 
-async def test_waits_of_ended_runs_are_pruned(store: Store) -> None:
-    """Those of open runs stay."""
+async def test_waits_of_ended_runs_are_heard_of_no_more(store: Store) -> None:
+    """They stay as long as the run, since it may be reopened: an event it has taken is taken."""
     _, run = await claim_one(store)
     await store.open_wait(run.id, "w", run.turn, [ISSUES])
     assert await store.prune_waits() == 0
     await store.checkpoint(make_checkpoint(run, update=finished()))
     assert await store.prune_waits() == 1
     assert await store.list_awaited() == {}
+    assert await store.prune_waits() == 0
+    assert len(await store._database.fetch("select from wait")) == 1
+    await store.delete_runs(datetime.now(UTC) + timedelta(hours=1))
+    assert await store._database.fetch("select from wait") == []
