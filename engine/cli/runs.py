@@ -144,6 +144,7 @@ def show(run_id: str, /, *, json: Json = False, connection: Connection | None = 
         ("pipeline", found["pipeline"]),
         ("trigger", found["trigger"] or "by hand"),
         ("event", found["event_id"]),
+        ("events", f"a batch of {len(found['events'])}" if found.get("events") else None),
         ("started by", found.get("parent")),
         ("replay of", found["replay_of"]),
         ("created", f"{found['created_at']} ({ago(found['created_at'])})"),

@@ -1,9 +1,14 @@
 """Pause and resume, in the API and with the buttons."""
 
+import asyncio
+
 import httpx
 import pytest
+from litestar import Litestar
 
+from engine.cli.app import run
 from tests.integration.web.seed import Seed
+from tests.integration.web.serving import serve
 
 
 async def test_pause_and_resume_by_the_api(api: httpx.AsyncClient, seed: Seed) -> None:
@@ -53,3 +58,24 @@ async def test_the_button_of_a_pipeline(browser: httpx.AsyncClient, api: httpx.A
     answer = await browser.post(f"/pauses/pipeline/{name}/resume", data={"back": "pipeline"})
     assert answer.headers["location"] == f"/pipelines/{name}"
     assert f'action="/pipelines/{name}/pause"' in (await browser.get(f"/pipelines/{name}")).text
+
+
+async def test_the_commands(app: Litestar, token: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """pause, paused and resume; what is not paused cannot be resumed."""
+    async with serve(app) as url:
+        # the server's log is in the output too
+        async def call(*arguments: str) -> tuple[int, str, str]:
+            code = await asyncio.to_thread(run, [*arguments, "--url", url, "--token", token])
+            told = capsys.readouterr()
+            return code, told.out, told.err
+
+        assert (await call("paused"))[:2] == (0, "Nothing is paused.\n")
+        code, out, _ = await call("pause", "queue", "gpu", "--reason", "it is hot")
+        assert (code, out) == (0, "The queue gpu is paused: 0 s ago, by test.\n")
+        code, out, _ = await call("paused")
+        assert out.splitlines()[1].split() == ["queue", "gpu", "0", "s", "ago", "test", "it", "is", "hot"]
+        assert (await call("resume", "queue", "gpu"))[:2] == (0, "The queue gpu goes on.\n")
+        code, out, error = await call("resume", "queue", "gpu")
+        assert (code, out) == (1, "")
+        assert "The queue gpu is not paused." in error
+        assert (await call("pause", "step", "x"))[0] == 2
