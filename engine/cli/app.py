@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Group
 
 from engine.cli import (
+    approvals,
     audit,
     check,
     development,
@@ -80,6 +81,9 @@ def create_app() -> App:
     app.command(pause.resume, group=WATCH)
     app.command(pause.paused, group=WATCH)
     app.command(replay.replay, group=WATCH)
+    app.command(approvals.approvals, group=WATCH)
+    app.command(approvals.approve, group=WATCH)
+    app.command(approvals.reject, group=WATCH)
     app.command(audit.audit, group=WATCH)
     _add(app, tokens.create_group(), KEEP)
     app.command(doctor.doctor, group=KEEP)

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 import msgspec
 from cyclopts import Group, Parameter
 
+from engine import __version__
 from engine.errors import ConfigurationError, HookwrightError, NotFound, Unavailable
 
 FILE = "client.json"  # in the data directory, written by `hookwright up`, readable by its owner only
+AGENT = f"hookwright-cli/{__version__}"  # the audit tells what came by the command line
 TIMEOUT = 30.0  # seconds for one answer
 CONNECTION = Group("Connection", sort_key=50)
 
@@ -60,7 +62,7 @@ class Client:
         local = urlsplit(self.url).hostname in ("127.0.0.1", "localhost", "::1")
         self._http = httpx.Client(
             base_url=self.url,
-            headers={"authorization": f"Bearer {token}"} if token else {},
+            headers={"user-agent": AGENT} | ({"authorization": f"Bearer {token}"} if token else {}),
             timeout=TIMEOUT,
             trust_env=not local,  # a proxy in the environment is not the way to this machine
             verify=self.url.startswith("https:"),  # for http, reading the certificates would only cost time
@@ -152,7 +154,7 @@ def _refusal(answer: Any) -> HookwrightError:
                 text += f"\n  {name}: {item.get('message', '')}"
     else:
         text = f"the answer was {answer.status_code} {answer.reason_phrase}"
-    if answer.status_code in (401, 403):
+    if answer.status_code == 401:
         return ConfigurationError(
             f"{text} ({answer.status_code}): give --token or HOOKWRIGHT_TOKEN; `hookwright token create` makes one"
         )

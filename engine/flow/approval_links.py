@@ -6,7 +6,7 @@ import hmac
 import math
 from uuid import UUID
 
-from engine.errors import HookwrightError
+from engine.errors import NotAllowed
 from engine.runtime import Runtime
 from engine.store.approvals import ApprovalRow
 
@@ -15,7 +15,7 @@ APPROVE, REJECT = "approve", "reject"
 LONGEST = 100  # characters of what a link says of itself
 
 
-class BadLink(HookwrightError):
+class BadLink(NotAllowed):
     """This link is not one of ours: it is incomplete or was changed. Nothing was decided."""
 
 

@@ -3,7 +3,11 @@
 from litestar import Router
 
 from engine.web.auth import require_session
+<<<<<<< HEAD
 from engine.web.dashboard import bulk, console, events, login, overview, pauses, pipelines, runs
+=======
+from engine.web.dashboard import approvals, console, events, links, login, overview, pauses, pipelines, runs
+>>>>>>> 6525b99 (Answer approvals by signed links, on the dashboard and the command line)
 
 pages = Router(
     "/",
@@ -11,6 +15,7 @@ pages = Router(
         *overview.handlers,
         *bulk.handlers,
         *runs.handlers,
+        *approvals.handlers,
         *events.handlers,
         *pipelines.handlers,
         *console.handlers,
@@ -18,4 +23,4 @@ pages = Router(
     ],
     guards=[require_session],
 )
-router = Router("/", route_handlers=[pages, *login.handlers], include_in_schema=False)
+router = Router("/", route_handlers=[pages, *links.handlers, *login.handlers], include_in_schema=False)

@@ -20,6 +20,7 @@ from engine.store.rows import AuditFilter, RunFilter
 from engine.web.api.models import RunPage, audit_model, run_detail
 from engine.web.dashboard.pages import SAMPLE, link, page
 from engine.web.dashboard.pictures import draw_timeline
+from engine.web.dashboard.questions import open_questions
 from engine.web.dashboard.rows import (
     MOST_STEPS,
     count_steps,
@@ -107,6 +108,7 @@ async def run_page(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
         timeline=picture,
         tokens=count_tokens(attempts),
         trail=[audit_model(item) for item in trail],
+        questions=[] if row.status in FINISHED else await open_questions(runtime, run_id),
     )
 
 
