@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.figures import FIGURES, Figure, filled
+from tests.benchmarks.history import retire
 from tests.benchmarks.measure_floors import FLOORS
 from tests.benchmarks.million import fill
 from tests.benchmarks.percentiles import median
@@ -94,6 +95,7 @@ def main() -> int:
             again = [s for s in SCENARIOS if s in scenarios and any(f"rows.{key}" in keys(more) for key in s.figures)]
             for _ in range(options.rounds or (1 if options.quick else ROUNDS)):
                 run.round(again, "rows.")
+            run.measure("retire", partial(retire, site))
     values = run.values
     machine |= {"load_average": [min(run.loads), max(run.loads)], "seconds": round(time.monotonic() - began)}
     print_report(values, more)

@@ -45,12 +45,14 @@ def forget(redis_url: str) -> None:
 
 
 def ended(database_url: str, pipeline: str, count: int) -> list[Any]:
-    """started_at and finished_at of all runs of a pipeline, once so many have succeeded. RuntimeError if one failed."""
+    """id, started_at and finished_at of all runs of a pipeline, once so many have succeeded. RuntimeError if one failed."""
 
     async def wait() -> list[Any]:
         connection = await asyncpg.connect(database_url)
         deadline = time.monotonic() + PATIENCE
-        statement = f"select status, error, started_at, finished_at from run where pipeline = $1 and status in {ENDED}"
+        statement = (
+            f"select id, status, error, started_at, finished_at from run where pipeline = $1 and status in {ENDED}"
+        )
         try:
             while True:
                 rows: list[Any] = await connection.fetch(statement, pipeline)

@@ -53,6 +53,17 @@ steps:
 """
 
 
+# W6: a loop over many items.
+LOOP = """\
+vars: {numbers: "${{ range(10000) }}"}
+steps:
+  - id: each
+    for_each: {items: "${{ vars.numbers }}", concurrency: 100}
+    uses: bench.keep
+    with: {number: "${{ item }}"}
+"""
+
+
 def write_pipelines(directory: Path, sink: str) -> None:
     """One file for each path under /hooks."""
     directory.mkdir()
@@ -63,6 +74,7 @@ def write_pipelines(directory: Path, sink: str) -> None:
         "pure": steps("bench.pure", 10),
         "effects": steps("bench.effect", 20),
         "timer": TIMER,
+        "loop": LOOP,
     }
     (directory / "waiting.yaml").write_text(WAITING)
     heard = TRIGGER.format(id="heard").replace("== 'opened'", "== 'never'")

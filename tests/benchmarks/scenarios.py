@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.benchmarks import database
+from tests.benchmarks.history import lists
+from tests.benchmarks.loop import loop
 from tests.benchmarks.percentiles import median
 from tests.benchmarks.processes import paused, run_json
 from tests.benchmarks.site import Site
@@ -172,6 +174,8 @@ SCENARIOS = (
     Scenario("burst", burst, ("jobs",), ("w2.burst",)),
     Scenario("end to end", end_to_end, ("commit", "posts"), ("w2.p50", "w2.p99")),
     Scenario("steps", steps, ("commit",), ("w3.chain", "w3.pure", "w3.overhead")),
+    Scenario("lists", lists, (), ("w7.list",)),
+    Scenario("loop", loop, (), ("w6.items", "w6.memory", "w6.row")),
     Scenario("waiting", waiting, (), ("w5.memory", "w5.wake_p99", "w5.late", "w5.acks")),
     Scenario("language", language, (), ("l.evaluations", "l.parses", "l.check", "l.bomb", "l.bomb_memory", "l.tests")),
 )
