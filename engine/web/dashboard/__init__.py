@@ -3,11 +3,7 @@
 from litestar import Router
 
 from engine.web.auth import require_session
-<<<<<<< HEAD
-from engine.web.dashboard import bulk, console, events, login, overview, pauses, pipelines, runs
-=======
-from engine.web.dashboard import approvals, console, events, links, login, overview, pauses, pipelines, runs
->>>>>>> 6525b99 (Answer approvals by signed links, on the dashboard and the command line)
+from engine.web.dashboard import approvals, bulk, console, events, links, login, overview, pauses, pipelines, runs
 
 pages = Router(
     "/",
