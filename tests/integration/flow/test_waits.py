@@ -104,6 +104,7 @@ async def test_an_emit_wakes_the_run(house: House) -> None:
     await house.deploy("id: other\nsteps: [{uses: emit, with: {type: invoice.paid, body: {id: a}}}]", name="other")
     run = await house.finish()
     await house.finish("other")
+    await house.runtime.listener.idle()
     assert await house.turn(run.id)
     assert await status(house, run.id) == "succeeded"
 
