@@ -45,7 +45,7 @@ def forget(redis_url: str) -> None:
 
 
 def ended(database_url: str, pipeline: str, count: int) -> list[Any]:
-    """id, started_at and finished_at of all runs of a pipeline, once so many have succeeded. RuntimeError if one failed."""
+    """id, start and end of all runs of a pipeline, once so many have succeeded. RuntimeError if one failed."""
 
     async def wait() -> list[Any]:
         connection = await asyncpg.connect(database_url)
