@@ -79,7 +79,7 @@ class Holder:
     def cancel(self, run_ids: list[UUID]) -> None:
         """Stop these runs where they are; they finish as cancelled."""
         for run_id in run_ids:
-            if (held := self._holds.get(run_id)) and not held[0].reason:
+            if (held := self._holds.get(run_id)) and not held[0].reason and not held[0].closing:
                 held[0].reason = "cancel"
                 held[1].cancel()
 

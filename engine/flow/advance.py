@@ -108,7 +108,7 @@ async def _finish(execution: Execution, verdict: Verdict) -> bool:
 
 async def _cancelled(execution: Execution) -> bool:
     """Finish as cancelled; `finally` still runs, also of the called pipelines it was in."""
-    execution.hold.reason = ""
+    execution.hold.reason, execution.hold.closing = "", True
     execution.closing = True
     execution.recall_kept()
     verdict = Verdict(RunStatus.CANCELLED, ErrorInfo(type="cancelled", message="the run was cancelled"))

@@ -33,6 +33,7 @@ class Hold:
 
     reason: str = ""  # "", "cancel" (finish as cancelled), "stop" (give the attempt back), "lost" (write nothing more)
     draining: bool = False  # release at the next step boundary
+    closing: bool = False  # it has heard that it is cancelled, and undoes what it did: do not tell it again
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,9 +103,14 @@ async def run_aftermath(execution: Execution, frame: Frame, verdict: Verdict, ru
 
 async def _compensate(execution: Execution, frame: Frame, error: dict[str, Any], run_steps: RunSteps) -> None:
     """Undo what has succeeded, the newest first. One that fails does not keep the others from being undone."""
-    for undo in take_undo(execution, frame):
-        if await run_section(execution, undo.frame.extended(error=error), undo.step.compensate, run_steps):
-            frame.scope.roots["run"]["compensated"].append(undo.step.id or undo.step.key)
+    before = {key: undo for key, undo in execution.undo.items() if key.startswith(frame.prefix)}
+    try:
+        for undo in take_undo(execution, frame):
+            if await run_section(execution, undo.frame.extended(error=error), undo.step.compensate, run_steps):
+                frame.scope.roots["run"]["compensated"].append(undo.step.id or undo.step.key)
+    except asyncio.CancelledError:  # it is gone through again, and what is done by now is taken over
+        execution.undo |= before
+        raise
 
 
 async def run_section(execution: Execution, frame: Frame, steps: tuple[Step, ...], run_steps: RunSteps) -> bool:
