@@ -13,6 +13,7 @@ from uuid import UUID
 
 from saq.worker import Worker
 
+from engine.core.clock import CLOCK
 from engine.core.run import ErrorInfo, RunStatus
 from engine.errors import Unavailable
 from engine.flow.advance import advance, fail_run
@@ -26,6 +27,7 @@ from engine.store import CheckpointRecord, ClaimedRun, RunUpdate
 
 TAKERS = 4  # SAQ jobs handed over at once; each names up to 16 runs
 LET_GO = 5.0  # seconds to write what was interrupted
+SKEW = 1.0  # seconds between our clock and PostgreSQL's that are worth a word
 HANDED_BACK = 5.0  # seconds until a run goes on for which there was no memory
 FULL = 5  # times in a row that too much memory is in use
 FULL_SHARE = 0.9  # of the limit that is too much
@@ -66,7 +68,10 @@ class Holder:
         A worker that was declared dead, after a stall or a long outage, has lost its leases and could claim nothing
         more: it lets go of its runs, which belong to others now, and registers anew.
         """
+        asked = CLOCK.mark()
         reply = await self._runtime.store.heartbeat(self.worker_id)
+        if abs(moved := CLOCK.set(reply.at, asked)) > SKEW:
+            self._runtime.log.warning("clock.set", by_seconds=round(moved, 3))
         if reply.known:
             self.cancel(reply.cancelled_runs)
             return
@@ -151,6 +156,7 @@ async def run_worker(settings: Settings) -> None:
         loop.add_signal_handler(number, _ask, (stopping, hurry))
     async with open_runtime(settings) as runtime:
         holder, upkeep = Holder(runtime, await register(runtime)), Upkeep(runtime)
+        await holder.beat()
         await upkeep.follow()
         taker = _taker(runtime, holder)
         tasks = [

@@ -30,13 +30,14 @@ its environment, so that a simulation runs the very same code:
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import structlog
 
 from engine.core.catalog import Catalog
+from engine.core.clock import CLOCK
 from engine.core.run import RunStatus
 from engine.flow.actions import wait_until
 from engine.flow.announce import is_awaited
@@ -74,7 +75,7 @@ class LiveEnvironment:
 
     def now(self) -> datetime:
         """The time, with zone."""
-        return datetime.now(UTC)
+        return CLOCK.now()
 
     def run_url(self, run_id: UUID) -> str:
         """Where people look at the run."""

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from engine.core.catalog import Catalog, StepType
+from engine.core.clock import CLOCK
 from engine.core.event import Event, view
 from engine.core.outcome import Outcome
 from engine.core.run import AttemptStatus, ErrorInfo, RunStatus
@@ -306,5 +307,5 @@ def counted(attempts: list[StoredAttempt]) -> int:
 
 
 def now() -> datetime:
-    """The time of this machine, with zone. A visit to a run asks its environment instead."""
-    return datetime.now(UTC)
+    """The time, with zone. A visit to a run asks its environment instead."""
+    return CLOCK.now()

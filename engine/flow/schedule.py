@@ -13,11 +13,15 @@ from engine.runtime import Runtime
 
 LATE = 60.0  # seconds after which a tick counts as missed
 MOST = 1000  # missed ticks that `catch_up: all` runs at once
+AT_ONCE = 100  # schedules that are looked at together
 
 
-async def plan(runtime: Runtime) -> None:
-    """Make the schedule table agree with the deployment; a schedule that stays keeps its next tick."""
-    moment = now()
+async def plan(runtime: Runtime, moment: datetime | None = None) -> None:
+    """Make the schedule table agree with the deployment; a schedule that stays keeps its next tick.
+
+    Unless that is later than it should be: a clock was ahead. Ticks that have fired already do not fire again.
+    """
+    moment = moment or now()
     wanted = []
     for binding in runtime.deployments.current.schedules:
         tick = next_tick(binding.config.cron, binding.config.timezone, moment)
@@ -30,34 +34,62 @@ async def fire_due(runtime: Runtime, moment: datetime | None = None) -> int:
     moment = moment or now()
     bindings = {(binding.pipeline.id, binding.trigger.id): binding for binding in runtime.deployments.current.schedules}
     fired = 0
-    for row in await runtime.store.due_schedules(moment):
-        binding = bindings.get((row.pipeline, row.trigger))
-        if binding is None:
-            continue
-        ticks, following = due_ticks(binding, row.next_at, moment)
-        for tick in ticks:
-            fired += await _fire(runtime, binding, tick)
-        await runtime.store.advance_schedule(row.pipeline, row.trigger, expected=row.next_at, next_at=following)
-    return fired
+    while True:
+        rows = await runtime.store.due_schedules(moment, AT_ONCE)
+        advanced = 0
+        for row in rows:
+            binding = bindings.get((row.pipeline, row.trigger))
+            if binding is None or row.spec != _spelling(binding):
+                continue  # a deployment that this process has not taken over yet
+            ticks, following = due_ticks(binding, row.next_at, moment)
+            for tick in ticks:
+                fired += await _fire(runtime, binding, tick)
+            advanced += await runtime.store.advance_schedule(
+                row.pipeline, row.trigger, expected=row.next_at, next_at=following
+            )
+        if len(rows) < AT_ONCE or not advanced:
+            return fired
 
 
 def due_ticks(binding: Binding, first: datetime, moment: datetime) -> tuple[list[datetime], datetime]:
-    """The ticks to run now and the next one to wait for. `catch_up` decides about those that were missed."""
+    """The ticks to run now and the next one to wait for. `catch_up` decides about those that were missed.
+
+    With `catch_up: all` at most so many at once: the next one is then over already, and its turn comes with it.
+    """
     config: Any = binding.config
-    ticks: list[datetime] = []
-    tick = first
-    while tick <= moment and len(ticks) <= MOST:
+    if config.catch_up != "all":
+        late = moment - timedelta(seconds=LATE)
+        ticks = _between(config, max(first, late), moment) if first <= moment else []
+        if config.catch_up == "last":
+            ticks = ticks[-1:] or _last(config, first, moment)
+        return ticks, next_tick(config.cron, config.timezone, moment)
+    ticks, tick = [], first
+    while tick <= moment and len(ticks) < MOST:
         ticks.append(tick)
         tick = next_tick(config.cron, config.timezone, tick)
-    if tick <= moment:  # more than MOST were missed
-        tick = next_tick(config.cron, config.timezone, moment)
-    missed = [due for due in ticks if moment - due > timedelta(seconds=LATE)]
-    current = ticks[len(missed) :]
-    if config.catch_up == "all":
-        return ticks, tick
-    if config.catch_up == "last" and missed and not current:
-        return missed[-1:], tick
-    return current[-1:] if config.catch_up == "last" else current, tick
+    return ticks, tick
+
+
+def _between(config: Any, first: datetime, last: datetime) -> list[datetime]:
+    """All ticks from the first moment to the last, both included."""
+    ticks = []
+    tick = next_tick(config.cron, config.timezone, first - timedelta(microseconds=1))
+    while tick <= last:
+        ticks.append(tick)
+        tick = next_tick(config.cron, config.timezone, tick)
+    return ticks
+
+
+def _last(config: Any, first: datetime, moment: datetime) -> list[datetime]:
+    """The last tick of a time, found from its end: it may have seen very many."""
+    span = timedelta(hours=1)
+    while True:
+        begin = max(first, moment - span)
+        if ticks := _between(config, begin, moment):
+            return ticks[-1:]
+        if begin == first:
+            return []
+        span *= 8
 
 
 async def _fire(runtime: Runtime, binding: Binding, tick: datetime) -> int:

@@ -29,6 +29,7 @@ class Upkeep:
         self._runtime = runtime
         self._epoch: bytes | None = None
         self._revision: str | None = None
+        self._planned: str | None = None  # the revision whose schedules are planned
         self._rounds = 0
         self._retention = Retention(runtime)
         self._gatherer = Gatherer(runtime)
@@ -40,19 +41,21 @@ class Upkeep:
         if revision != self._revision or self._runtime.secrets.refresh():
             await deploy_stored(self._runtime)
             self._revision = revision
-            await schedule.plan(self._runtime)
 
     async def lead(self) -> None:
         """One round of what only the leader does."""
         store = self._runtime.store
         if not await store.try_lead():
-            self._epoch = None
+            self._epoch = self._planned = None
             return
         self._rounds += 1
         rescued = await store.rescue(DEAD_AFTER)
         if rescued:
             self._runtime.log.warning("runs.rescued", runs=len(rescued))
         await self._ring(rescued)
+        if self._planned != self._revision or self._rounds % 60 == 1:
+            await schedule.plan(self._runtime)
+            self._planned = self._revision
         await schedule.fire_due(self._runtime)
         await self._gatherer.round()
         await expire_runs(self._runtime)

@@ -133,7 +133,7 @@ EXISTS = "select from run where id = $1"
 REGISTER = "insert into worker (id, kind, host, pid, started_at, seen_at) values ($1, $2, $3, $4, now(), now())"
 HEARTBEAT = """
 with beat as (update worker set seen_at = now() where id = $1 returning id)
-select exists (select from beat) as known,
+select exists (select from beat) as known, clock_timestamp() as at,
     array(select id from run where status = 'running' and worker = $1 and cancel_requested) as cancelled
 """
 RESCUE = """
@@ -294,7 +294,7 @@ class Claims:
         async with self._claiming:
             await self._settle()
         row = (await self._leasing.fetch(HEARTBEAT, worker_id))[0]
-        return HeartbeatReply(known=row["known"], cancelled_runs=row["cancelled"])
+        return HeartbeatReply(known=row["known"], at=row["at"], cancelled_runs=row["cancelled"])
 
     async def unregister_worker(self, worker_id: UUID) -> None:
         """A clean goodbye; runs it still holds become queued at once."""

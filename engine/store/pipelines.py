@@ -34,7 +34,7 @@ with wanted as (
 )
 insert into schedule (pipeline, trigger, spec, next_at) select * from wanted order by pipeline, trigger
 on conflict (pipeline, trigger) do update set spec = excluded.spec, next_at = excluded.next_at
-    where schedule.spec <> excluded.spec
+    where schedule.spec <> excluded.spec or schedule.next_at > excluded.next_at
 """
 COLUMNS = [getattr(tables.Pipeline, name) for name in PipelineRow.__struct_fields__]
 
@@ -104,7 +104,9 @@ class Pipelines:
         return str((await self._database.fetch(REVISION))[0]["revision"])
 
     async def sync_schedules(self, entries: Sequence[tuple[str, str, str, datetime]]) -> None:
-        """The schedules are exactly these (pipeline, trigger, spec, next_at); one whose spec stays keeps its time."""
+        """The schedules are exactly these (pipeline, trigger, spec, next_at); one whose spec stays keeps its time.
+
+        Unless the new one is earlier."""
         columns = [list(column) for column in zip(*entries, strict=True)] if entries else [[], [], [], []]
         await self._database.fetch(SYNC_SCHEDULES, *columns)
 

@@ -219,6 +219,7 @@ class HeartbeatReply(msgspec.Struct, frozen=True):
     """`known` False: this worker was declared dead; its runs belong to others now, register again."""
 
     known: bool
+    at: datetime  # PostgreSQL's time
     cancelled_runs: list[UUID] = []  # running here, and somebody asked to cancel them
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from engine.core.clock import CLOCK as CLOCK_OF_PROCESS
 from engine.core.duration import parse_duration
 from engine.pipeline.expression.arguments import need_text
 from engine.pipeline.expression.errors import Complaint
@@ -23,7 +24,7 @@ CLOCK: ContextVar[Callable[[], datetime] | None] = ContextVar("clock", default=N
 def now(frame: Frame) -> str:
     """The time; a test's own where one is set, see CLOCK."""
     clock = CLOCK.get()
-    return iso(datetime.now(UTC) if clock is None else clock())
+    return iso(CLOCK_OF_PROCESS.now() if clock is None else clock())
 
 
 def date(frame: Frame, value: Any, format: Any = None, timezone: Any = None) -> str:

@@ -1,6 +1,6 @@
-"""Emit, replay and schedules: runs that no delivery starts."""
+"""Emit and replay: runs that no delivery starts."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -8,12 +8,11 @@ import pytest
 from engine.core.event import Event
 from engine.core.ids import uuid7
 from engine.errors import NotFound
-from engine.flow import schedule
 from engine.flow.chain import MAX_DEPTH
 from engine.flow.record import record_event
 from engine.flow.replay import Wanted, replay_event
 from engine.store import EventFilter, RunFilter
-from tests.integration.flow.conftest import House, decode
+from tests.integration.flow.conftest import House
 
 LISTENER = """
     id: listener
@@ -112,43 +111,3 @@ async def test_a_repeated_delivery_id_counts_once(house: House) -> None:
     second = await record_event(house.runtime, event(), bindings, dedup_scope="test")
     assert (first.duplicate, second.duplicate) == (False, True)
     assert (second.event_id, second.runs) == (first.event_id, first.runs)
-
-
-SCHEDULED = """
-    id: test
-    triggers: [{{uses: schedule, with: {{cron: "0 * * * *", catch_up: {catch_up}}}}}]
-    steps: [{{id: at, uses: test.effect, with: "${{{{ run.scheduled_at }}}}"}}]
-"""
-NOON = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("catch_up", "hours"),
-    [("none", []), ("last", [11]), ("all", [8, 9, 10, 11])],
-)
-async def test_missed_ticks_are_caught_up_as_asked(house: House, catch_up: str, hours: list[int]) -> None:
-    """Down from 8 to half past 11: none, the last or all of the missed ticks run, each once."""
-    await house.deploy(SCHEDULED.format(catch_up=catch_up))
-    await house.runtime.store.sync_schedules([("test", "schedule", "0 * * * * UTC", NOON.replace(hour=8))])
-    now = NOON.replace(hour=11, minute=30)
-    await schedule.fire_due(house.runtime, now)
-    await schedule.fire_due(house.runtime, now)
-    rows = sorted(row.scheduled_at.hour for row in await runs_of(house, "test"))
-    assert rows == hours
-    assert await house.runtime.store.due_schedules(now + timedelta(minutes=29)) == []
-    assert len(await house.runtime.store.due_schedules(NOON)) == 1
-
-
-async def test_two_schedulers_fire_a_tick_once(house: House) -> None:
-    """Both see the same due tick; one run comes of it, and it knows its time."""
-    await house.deploy(SCHEDULED.format(catch_up="last"))
-    await house.runtime.store.sync_schedules([("test", "schedule", "0 * * * * UTC", NOON)])
-    import asyncio
-
-    now = NOON + timedelta(seconds=1)
-    await asyncio.gather(*(schedule.fire_due(house.runtime, now) for _ in range(5)))
-    runs = await runs_of(house, "test")
-    assert len(runs) == 1
-    await house.turn(runs[0].id)
-    assert [call[1] for call in house.probe.calls] == ["2030-01-01T12:00:00Z"]
-    assert decode((await house.run(runs[0].id)).inputs) == {}
