@@ -7,10 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from engine.errors import Conflict, NotAllowed, TooLate
+from engine.errors import BadRequest, Conflict, NotAllowed, TooLate
 from engine.flow.approval_decision import SOMEBODY, InvalidAnswers, Unnamed, decide_approval
+from engine.flow.approval_links import make_links
 from engine.flow.cancel import cancel_run
 from engine.flow.execution import Hold
+from engine.flow.resume_run import resume_run
+from engine.flow.retry_run import retry_run
 from engine.store.approvals import ApprovalRow
 from tests.integration.flow.conftest import House, decode
 from tests.integration.flow.test_resume import die, until_gate
@@ -368,3 +371,36 @@ async def test_the_same_key_signs_for_everybody(house: House) -> None:
     assert len(set(keys)) == 1
     assert len(keys[0]) == 32
     await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_a_retried_run_asks_anew(house: House) -> None:
+    """What was rejected stays rejected; its links answer nothing any more, the new question has its own."""
+    run_id, row = await begin(house, GATED.replace("timeout: 1h", "timeout: 2h"))
+    old = await make_links(house.runtime, row)
+    await decide(house, row, approved=False, person="ann")
+    await house.turn(run_id)
+    await retry_run(house.runtime, run_id, by="ann")
+    await house.turn(run_id)
+    new, before = await house.runtime.store.approvals_of_run(run_id)
+    assert (new.state, before.state, before.id) == ("open", "rejected", row.id)
+    assert (await make_links(house.runtime, new))["approve_url"] != old["approve_url"]
+    assert [house.probe.count(step) for step in ("first", "gate")] == [2, 2]
+    await decide(house, new, person="bob")
+    await house.turn(run_id)
+    run = await house.run(run_id)
+    assert (run.status, decode(run.outputs)) == ("succeeded", {"got": "bob"})
+
+
+async def test_nobody_gets_around_those_who_are_asked(house: House) -> None:
+    """A waiting run can be made to ask again, which ends the old question, but not to take somebody's word for it."""
+    run_id, row = await begin(house, PLAIN % (", approvers: [ann]", ""))
+    for kind, value in (("output", {"approved": True, "by": "eve", "at": None, "form": {}}), ("skip", None)):
+        with pytest.raises(BadRequest, match="step `ask` asks people: they decide"):
+            await resume_run(house.runtime, run_id, by="eve", kind=kind, step="ask", value=value)
+    await resume_run(house.runtime, run_id, by="eve", kind="retry", step="ask")
+    with pytest.raises(Conflict, match="does not wait for this any more"):
+        await decide(house, row, person="ann")
+    await house.turn(run_id)
+    new, before = await house.runtime.store.approvals_of_run(run_id)
+    assert (new.state, before.closed) == ("open", "asked_again")
+    assert [item.id for item in (await house.runtime.store.list_approvals())[0]] == [new.id]
