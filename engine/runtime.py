@@ -35,6 +35,8 @@ class Deployments:
     versions: dict[str, Pipeline] = field(default_factory=dict)
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of project.yaml: who is in them
     problems: list[Problem] = field(default_factory=list)  # of files and triggers, as of the last deployment
+    file_problems: list[Problem] = field(default_factory=list)  # of files alone, where this process reads them
+    revision: str | None = None  # of what is in force here; see Store.deployment_revision
     loaded: bool = False  # whether `current` was ever set: before that nothing is known about what is in force
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     public_url: str | None = None  # how senders and people reach us; None: http://host:port
     data_dir: Path = Path(".hookwright")
     pipelines: Path = Path("pipelines")
+    deploy: Literal["files", "command"] = "files"  # files: the folder, at the start and when it changes; or by command
     secrets_file: Path | None = None  # None: <data_dir>/secrets.env
     allow_hosts: tuple[str, ...] = ()  # outbound: hosts, host:port or networks allowed though private
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100  # runs at once per worker

@@ -10,6 +10,7 @@ from engine.cli import (
     approvals,
     audit,
     check,
+    deploy,
     development,
     doctor,
     evaluate,
@@ -85,6 +86,8 @@ def create_app() -> App:
     app.command(approvals.approve, group=WATCH)
     app.command(approvals.reject, group=WATCH)
     app.command(audit.audit, group=WATCH)
+    app.command(deploy.deploy, group=KEEP)
+    _add(app, deploy.create_group(), KEEP)
     _add(app, tokens.create_group(), KEEP)
     app.command(doctor.doctor, group=KEEP)
     app.command(version.version, group=KEEP)

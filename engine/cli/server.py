@@ -18,7 +18,7 @@ import uvloop
 from engine.cli.exits import FAILED, OK
 from engine.cli.listening import BACKLOG, listen
 from engine.errors import Unavailable
-from engine.flow.deploy import deploy_files, watch_files
+from engine.flow.deploy import deploy_files, deploy_stored, watch
 from engine.memory import settle
 from engine.runtime import Runtime, open_runtime
 from engine.settings import Settings
@@ -134,10 +134,10 @@ async def _hold_runtime(
     while not closing.is_set():
         try:
             async with open_runtime(settings) as runtime:
-                await deploy_files(runtime)
+                await (deploy_files if settings.deploy == "files" else deploy_stored)(runtime)
                 app = create_app(runtime)
                 async with app.lifespan():
-                    watcher = asyncio.create_task(watch_files(runtime), name="watch pipelines")
+                    watcher = asyncio.create_task(watch(runtime), name="watch pipelines")
                     front.app = app
                     settled.set()
                     settle()

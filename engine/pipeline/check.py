@@ -104,11 +104,11 @@ def check_text(
     return Report(pipelines=[unit.pipeline] if good else [], problems=[*before, *_sorted(source.problems)])
 
 
-def load_version(source: bytes, catalog: Catalog) -> Pipeline:
+def load_version(source: bytes, catalog: Catalog, *, strict: bool = False) -> Pipeline:
     """The pipeline of a stored version and those that it calls, without touching the disk.
 
-    PipelineError if it cannot be read any more. What depends on the installed plugins is not an error here: a run
-    finds that out at the step in question.
+    PipelineError if it cannot be read any more. What depends on the installed plugins is not an error here, unless
+    strict: a run finds that out at the step in question.
     """
     stored: dict[str, Any] = msgspec.json.decode(source)
     units: list[Unit] = []
@@ -120,8 +120,11 @@ def load_version(source: bytes, catalog: Catalog) -> Pipeline:
         files, defaults = Files(None, item["files"]), _stored_defaults(item.get("defaults"))
         units.append(Unit(loaded, text, files, frozenset(item["env"]), defaults=defaults))
     read_units(units, catalog)
+    if strict:
+        check_repository(units, catalog)
     problems = [problem for unit in units for problem in unit.source.problems]
-    fatal = [item for item in problems if item.severity == "error" and item.code not in INSTALLATION | TYPES]
+    tolerated = frozenset() if strict else INSTALLATION | TYPES
+    fatal = [item for item in problems if item.severity == "error" and item.code not in tolerated]
     pipeline = units[0].pipeline
     if fatal or pipeline is None:
         raise PipelineError(fatal or problems)

@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Request, Router
 
-from engine.web.api import approvals, audit, events, expressions, pauses, pipelines, replays, runs
+from engine.web.api import approvals, audit, events, expressions, pauses, pipelines, replays, runs, versions
 from engine.web.auth import require_key
 from engine.web.problems import WrongMediaType
 
@@ -25,6 +25,8 @@ router = Router(
         approvals.router,
         events.router,
         replays.router,
+        versions.router,
+        versions.deployments,
         audit.router,
         pauses.router,
         expressions.router,
