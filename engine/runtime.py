@@ -1,10 +1,12 @@
 """The composition root: what the use cases work with, built once per process. No behaviour."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import httpx
 import structlog
@@ -58,6 +60,7 @@ class Runtime:
     options: Mapping[str, str]
     environment: Mapping[str, str]
     log: structlog.stdlib.BoundLogger
+    steps_waiting: dict[tuple[UUID, str], asyncio.Event] = field(default_factory=dict)  # in this process, for a limit
 
 
 def open_secrets(settings: Settings, environment: Mapping[str, str] = os.environ) -> Secrets:

@@ -8,7 +8,7 @@ again.
 import asyncio
 import dataclasses
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -167,14 +167,13 @@ async def _try(
     count = counted(earlier) - before if earlier else 0
     began = earlier[0].started_at if earlier and earlier[0].started_at else environment.now()
     begun = began if runs == 1 else environment.now()
+    unlimited = (step.concurrency is None and step.rate_limit is None) or _only_looks(execution, frame)
     while True:
-        number, count, started = number + 1, count + 1, environment.now()
+        number, count = number + 1, count + 1
         current = call if runs == 1 else _again(call, runs)
-        if opened is not None:
-            started, opened = opened.started_at or started, None
-        else:
-            await _mark(execution, current, number, started)
-        done = await _interruptible(execution, frame, current, number, count, started, perform)
+        attempt = _attempt(execution, frame, current, number, count, perform, opened)
+        done, started = await (attempt if unlimited else _in_turn(execution, frame, current, number, attempt))
+        opened = None
         outcome, elapsed, allowed = done.outcome, 0.0, True
         if isinstance(outcome, Failed):
             outcome = msgspec.structs.replace(outcome, error=execution.error(outcome.error))
@@ -225,14 +224,44 @@ async def _emit(execution: Execution, call: Call, emitted: list[tuple[str, Any]]
 def _perform(
     execution: Execution, frame: Frame, call: Call, count: int, number: int, started: datetime
 ) -> Awaitable[Done]:
-    if call.step.concurrency is None and call.step.rate_limit is None:
-        return execution.environment.perform(execution, frame, call, count)
-    return _perform_limited(execution, frame, call, count)
+    return execution.environment.perform(execution, frame, call, count)
 
 
-async def _perform_limited(execution: Execution, frame: Frame, call: Call, count: int) -> Done:
-    async with execution.environment.slot(execution, frame, call.step):
-        return await execution.environment.perform(execution, frame, call, count)
+def _only_looks(execution: Execution, frame: Frame) -> bool:
+    """Whether a call that is under way is only gone through again: nothing begins, so it needs no turn."""
+    return frame.recalling or execution.hold.reason == "cancel"
+
+
+async def _in_turn(
+    execution: Execution, frame: Frame, call: Call, number: int, attempt: Coroutine[Any, Any, tuple[Done, datetime]]
+) -> tuple[Done, datetime]:
+    """The attempt, when its limits let it. It counts as begun only then."""
+    try:
+        async with execution.environment.slot(execution, frame, call.step, call.key):
+            return await attempt
+    except StepGaveUp as refusal:
+        error = refusal.error
+        raise refuse(execution, call.step, call.key, error.type, error.message, number=number) from None
+    finally:
+        attempt.close()
+
+
+async def _attempt(
+    execution: Execution,
+    frame: Frame,
+    call: Call,
+    number: int,
+    count: int,
+    perform: Perform,
+    opened: StoredAttempt | None,
+) -> tuple[Done, datetime]:
+    """One attempt, recorded as begun unless it has been; when it began."""
+    started = execution.environment.now()
+    if opened is not None:
+        started = opened.started_at or started
+    else:
+        await _mark(execution, call, number, started)
+    return await _interruptible(execution, frame, call, number, count, started, perform), started
 
 
 async def _mark(execution: Execution, call: Call, number: int, started: datetime) -> None:

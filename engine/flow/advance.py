@@ -11,6 +11,8 @@ from engine.flow.deploy import load_pipeline
 from engine.flow.environment import LiveEnvironment
 from engine.flow.execution import Environment, Execution, Hold
 from engine.flow.frame import Parked, TakenOver
+from engine.flow.limits import release
+from engine.flow.pin import take_newest
 from engine.flow.sections import Verdict, carry_out, run_aftermath
 from engine.flow.steps import run_steps
 from engine.flow.takeover import take_over
@@ -23,6 +25,14 @@ from engine.store import CheckpointRecord, ClaimedRun, RunUpdate
 
 async def advance(runtime: Runtime, run: ClaimedRun, hold: Hold) -> None:
     """Carry the run on from its last checkpoint. Never raises for anything the pipeline or a plugin did."""
+    if run.gated:
+        started = await take_newest(runtime, run)
+        if started is None:
+            return
+        if isinstance(started, ErrorInfo):
+            await fail_run(runtime, run, started)
+            return
+        run = started
     try:
         pipeline = await load_pipeline(runtime, run.version)
     except HookwrightError as error:
@@ -30,7 +40,11 @@ async def advance(runtime: Runtime, run: ClaimedRun, hold: Hold) -> None:
         return
     if run.replay_of is not None:
         run = await take_over(runtime, run)
-    if await advance_in(LiveEnvironment(runtime), run, pipeline, hold):
+    environment = LiveEnvironment(runtime)
+    awaited = await advance_in(environment, run, pipeline, hold)
+    if environment.ended and (run.gated or environment.gated):
+        await release(runtime, run.id)
+    if awaited:
         await announce(runtime, run.id)
 
 
@@ -142,5 +156,7 @@ async def fail_run(runtime: Runtime, run: ClaimedRun, error: ErrorInfo) -> None:
     won = await runtime.store.checkpoint(CheckpointRecord(run_id=run.id, turn=run.turn, attempts=[], run=update))
     runtime.queue.changed(run.id, run.pipeline, RunStatus.FAILED)
     runtime.log.error("run.refused", run_id=str(run.id), pipeline=run.pipeline, error=error.message)
+    if won and run.gated:
+        await release(runtime, run.id)
     if won and awaited:
         await announce(runtime, run.id)

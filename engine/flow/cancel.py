@@ -6,6 +6,7 @@ from engine.core.run import RunStatus
 from engine.errors import Conflict, NotFound
 from engine.flow import audit
 from engine.flow.announce import announce, is_awaited
+from engine.flow.limits import release
 from engine.runtime import Runtime
 
 
@@ -24,5 +25,6 @@ async def cancel_run(runtime: Runtime, run_id: UUID, *, by: str = audit.SYSTEM) 
         runtime.queue.changed(run_id, pipeline, run.status)
     await audit.record(runtime, by, "run.cancel", target=pipeline, run_id=run_id)
     if status == RunStatus.CANCELLED:
+        await release(runtime, run_id)
         await announce(runtime, run_id)
     return RunStatus.CANCELLED if status == RunStatus.CANCELLED else RunStatus.RUNNING

@@ -24,7 +24,8 @@ its environment, so that a simulation runs the very same code:
   `rejected`. It is called again after a resume if it had not returned; `began` is when it began for the first time,
   `until` when a wait for a time is over, None for other waits.
   Steps of `approval.notify`: `engine.flow.steps.run_steps(execution, frame.extended(approval=...), notify)`.
-* `slot` is entered around each attempt of a step that has `concurrency` or `rate_limit`.
+* `slot` is entered around each attempt of a step that has `concurrency` or `rate_limit`; the attempt is recorded as
+  begun inside. It raises StepGaveUp with type `rate_limited` or `superseded`, or Parked.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ import structlog
 
 from engine.core.catalog import Catalog
 from engine.core.clock import CLOCK
-from engine.core.run import RunStatus
+from engine.core.run import FINISHED, RunStatus
 from engine.flow.actions import wait_until
 from engine.flow.announce import is_awaited
 from engine.flow.approval import wait_for_approval
@@ -48,6 +49,7 @@ from engine.flow.emit import emit_events
 from engine.flow.execute import execute
 from engine.flow.execution import Call, Done, Environment, Execution
 from engine.flow.frame import Frame
+from engine.flow.slots import step_slot
 from engine.pipeline.spec import Step
 from engine.plugin.api import StartedRun
 from engine.plugin.observers import Observers
@@ -64,6 +66,8 @@ class LiveEnvironment:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self.gated = False  # an attempt has asked for a turn
+        self.ended = False  # this visit has ended the run
         self.catalog: Catalog = runtime.catalog
         self.variables: Mapping[str, str] = runtime.environment
         self.log: structlog.stdlib.BoundLogger = runtime.log
@@ -87,6 +91,7 @@ class LiveEnvironment:
 
     def changed(self, run_id: UUID, pipeline: str, status: str) -> None:
         """Tell whoever watches."""
+        self.ended = status in FINISHED
         self.runtime.queue.changed(run_id, pipeline, status)
 
     def is_awaited(self, pipeline: str, status: RunStatus) -> bool:
@@ -141,6 +146,9 @@ class LiveEnvironment:
         await wait_until(execution, until, f"the end of step {step.id or key}")
         return {"timed_out": False, "event": None}
 
-    def slot(self, execution: Execution, frame: Frame, step: Step) -> contextlib.AbstractAsyncContextManager[None]:
-        """Limits of steps are not executed yet: such a pipeline cannot be deployed."""
-        return contextlib.nullcontext()
+    def slot(
+        self, execution: Execution, frame: Frame, step: Step, key: str
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """The turn of one attempt of a step with limits."""
+        self.gated = True
+        return step_slot(self.runtime, execution, frame, step, key)

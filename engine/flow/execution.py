@@ -102,7 +102,7 @@ class Environment(Protocol):
     async def wait(
         self, execution: "Execution", frame: Frame, step: Step, key: str, began: datetime, until: datetime | None
     ) -> Any: ...
-    def slot(self, execution: "Execution", frame: Frame, step: Step) -> AbstractAsyncContextManager[None]: ...
+    def slot(self, execution: "Execution", frame: Frame, step: Step, key: str) -> AbstractAsyncContextManager[None]: ...
 
 
 class Undo(NamedTuple):
@@ -241,11 +241,19 @@ class Execution:
 
     # Letting go. A branch that has to wait for long parks; once all are parked, the run is released.
 
-    async def park(self, due_at: datetime | None, reason: str, *, recheck: float | None = None) -> None:
+    async def park(
+        self,
+        due_at: datetime | None,
+        reason: str,
+        *,
+        recheck: float | None = None,
+        bell: asyncio.Event | None = None,
+    ) -> None:
         """Wait here while others of this run work, until it is time. Parked: nobody works any more.
 
         due_at None: the worker stops; do not begin anything new. NEVER: until the run is woken, see Store.wake.
         recheck: seconds to wait here at most, since what is waited for may happen while others keep the run here.
+        bell: somebody in this process sets it when that happens.
         """
         if self.active > 1:
             self.checkpoint_later()
@@ -259,18 +267,25 @@ class Execution:
             if due_at is not None and due_at != NEVER:
                 until = max(0.0, (due_at - self.environment.now()).total_seconds())
                 left = until if recheck is None else min(until, recheck)
-            try:
-                async with asyncio.timeout(left):
-                    await self._leaving.wait()
-            except TimeoutError:
-                if not self._leaving.is_set():
-                    return
+            if not await self._all_leave(left, bell):
+                return
             kept = True
             raise Parked
         finally:
             self.active += 1
             if not kept:
                 del self.parked[me]
+
+    async def _all_leave(self, seconds: float | None, bell: asyncio.Event | None) -> bool:
+        """Whether everybody leaves, within so many seconds and before the bell."""
+        signals = [self._leaving] if bell is None else [self._leaving, bell]
+        waits = [asyncio.ensure_future(signal.wait()) for signal in signals]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return self._leaving.is_set()
 
     def check_parked(self) -> None:
         """Let everybody leave if nobody works any more."""

@@ -17,7 +17,7 @@ from engine.core.run import Decision
 from engine.errors import HookwrightError, Unavailable
 from engine.flow.execution import now
 from engine.flow.frame import Scope
-from engine.flow.make_run import make_run, ring, start_with
+from engine.flow.make_run import launch, make_run, start_with
 from engine.pipeline.expression import Template
 from engine.pipeline.match import render_inputs
 from engine.pipeline.spec import Pipeline, Trigger
@@ -134,7 +134,7 @@ async def _fire(runtime: Runtime, rows: Sequence[GatherRow], moment: datetime) -
     for record, answer in zip(records, answers, strict=True):
         if isinstance(answer, HookwrightError) or answer.duplicate:
             continue
-        ring(runtime, answer.runs)
+        await launch(runtime, record.runs, answer.runs)
         for decision in record.decisions:
             facts = {"pipeline": decision.pipeline, "trigger": decision.trigger, "reason": decision.reason}
             runtime.log.warning("gather.refused", **facts, **decision.detail)
@@ -192,6 +192,8 @@ async def _batch(
         decision = _about(row, inputs)
         return IngestRecord(decisions=[decision], firing=Firing(row.id, row.size, row.last_event))
     run = make_run(runtime, pipeline, trigger.id, scope, inputs, batched=True, idempotency_key=_key(row))
+    if isinstance(run, Decision):
+        return IngestRecord(decisions=[_about(row, run)], firing=Firing(row.id, row.size, row.last_event))
     return IngestRecord(runs=[run], firing=Firing(row.id, row.size, row.last_event, run.id))
 
 

@@ -12,6 +12,7 @@ from engine.core.ids import uuid7
 from engine.core.run import Decision
 from engine.flow.execution import now
 from engine.flow.frame import Scope
+from engine.flow.limits import LimitError, admit, gates_of, has_limits
 from engine.pipeline.expression import ExpressionError
 from engine.pipeline.match import render_inputs
 from engine.pipeline.spec import Pipeline, Trigger
@@ -21,8 +22,12 @@ from engine.store import NewRun
 
 def make_run(
     runtime: Runtime, pipeline: Pipeline, trigger: str, scope: Scope, inputs: dict[str, Any], **values: Any
-) -> NewRun:
-    """A run of this trigger. The scope has `event` or `events`; `values` are further ones of NewRun."""
+) -> NewRun | Decision:
+    """A run of this trigger, or why there is none. The scope has `event` or `events`; `values` are more of NewRun."""
+    try:
+        gates = gates_of(pipeline, scope.extended(inputs=inputs)) if has_limits(pipeline) else ()
+    except LimitError as error:
+        return Decision(pipeline.id, trigger, matched=False, reason="limit_error", detail={"error": str(error)})
     return NewRun(
         id=uuid7(),
         pipeline=pipeline.id,
@@ -31,6 +36,8 @@ def make_run(
         labels=render_labels(runtime, pipeline, scope.extended(inputs=inputs)) if pipeline.labels else {},
         inputs=msgspec.json.encode(inputs),
         expires_at=expiry_of(pipeline),
+        gates=gates,
+        held=bool(gates),
         **values,
     )
 
@@ -68,6 +75,18 @@ def render_labels(runtime: Runtime, pipeline: Pipeline, scope: Mapping[str, Any]
             continue
         labels[name] = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return labels
+
+
+async def launch(runtime: Runtime, runs: Sequence[NewRun], written: Sequence[tuple[UUID, str]]) -> None:
+    """Let the runs that were written begin: those with limits when it is their turn. Never raises for the databases."""
+    limited = {run.id for run in runs if run.gates}
+    if not limited:
+        ring(runtime, written)
+        return
+    ring(runtime, [found for found in written if found[0] not in limited])
+    for run_id, pipeline in written:
+        runtime.queue.changed(run_id, pipeline, "queued")
+    await admit(runtime, [run_id for run_id, _ in written if run_id in limited])
 
 
 def ring(runtime: Runtime, runs: Sequence[tuple[UUID, str]]) -> None:

@@ -10,7 +10,7 @@ from engine.core.event import Event
 from engine.core.run import Decision
 from engine.flow.frame import Scope
 from engine.flow.gather import fire_ready
-from engine.flow.make_run import make_run, ring, start_with
+from engine.flow.make_run import launch, make_run, start_with
 from engine.pipeline.deployment import Binding
 from engine.pipeline.expression import ExpressionError
 from engine.pipeline.match import match, render_key
@@ -53,19 +53,19 @@ def build_runs(
             runs += [new] if isinstance(new, NewRun) else []
             decision = new if isinstance(new, Decision) else decision
         elif inputs is not None and decision.matched:
-            runs.append(
-                make_run(
-                    runtime,
-                    pipeline,
-                    trigger.id,
-                    scope,
-                    inputs,
-                    event_id=event.id,
-                    replay_of=replay_of,
-                    scheduled_at=scheduled_at,
-                    key=key,
-                )
+            new = make_run(
+                runtime,
+                pipeline,
+                trigger.id,
+                scope,
+                inputs,
+                event_id=event.id,
+                replay_of=replay_of,
+                scheduled_at=scheduled_at,
+                key=key,
             )
+            runs += [new] if isinstance(new, NewRun) else []
+            decision = new if isinstance(new, Decision) else decision
         decisions.append(decision)
     return runs, decisions
 
@@ -145,7 +145,7 @@ async def record_event(
             runtime.listener.hear(ingested.event_id)
     else:
         runtime.listener.hear(event)
-        ring(runtime, ingested.runs)
+        await launch(runtime, runs, ingested.runs)
         facts = {"id": str(event.id), "source": event.source, "type": event.type, "runs": len(ingested.runs)}
         runtime.observers.notify("event_received", event=facts)
     return ingested

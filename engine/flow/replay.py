@@ -16,7 +16,8 @@ from engine.flow.chain import ENDED, SOURCE
 from engine.flow.deploy import load_pipeline
 from engine.flow.execution import now
 from engine.flow.frame import Scope
-from engine.flow.make_run import expiry_of, render_labels, ring, start_with
+from engine.flow.limits import gates_of
+from engine.flow.make_run import expiry_of, launch, render_labels, start_with
 from engine.flow.record import build_runs
 from engine.flow.takeover import steps_to_take
 from engine.pipeline.comparison import inner_steps
@@ -92,7 +93,7 @@ async def start(runtime: Runtime, plan: Plan, wanted: Wanted, *, by: str = audit
     ingested = await runtime.store.ingest(IngestRecord(runs=runs)) if runs else None
     started = ingested.runs if ingested else []
     if ingested is not None and not ingested.duplicate:
-        ring(runtime, started)
+        await launch(runtime, runs, started)
     for planned in plan.planned:
         if (planned.new.id, planned.new.pipeline) in started:
             await _note(runtime, planned, wanted, by)
@@ -163,6 +164,7 @@ async def _by_hand(runtime: Runtime, pipeline: Pipeline, old: RunSummary) -> New
     row = await runtime.store.get_run(old.id)
     inputs = validate_inputs(pipeline, msgspec.json.decode(row.inputs) if row is not None else {})
     scope = {"env": runtime.environment, "inputs": inputs, "run": {"started_at": now().isoformat()}}
+    gates = gates_of(pipeline, scope)
     return NewRun(
         id=uuid7(),
         pipeline=pipeline.id,
@@ -173,6 +175,8 @@ async def _by_hand(runtime: Runtime, pipeline: Pipeline, old: RunSummary) -> New
         replay_of=old.id,
         scheduled_at=old.scheduled_at,
         expires_at=expiry_of(pipeline),
+        gates=gates,
+        held=bool(gates),
     )
 
 

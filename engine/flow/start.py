@@ -8,7 +8,8 @@ import msgspec
 from engine.core.ids import uuid7
 from engine.errors import BadRequest, NotFound
 from engine.flow.execution import now
-from engine.flow.make_run import expiry_of, render_labels, ring
+from engine.flow.limits import gates_of, has_limits
+from engine.flow.make_run import expiry_of, launch, render_labels
 from engine.pipeline.match import validate_inputs
 from engine.runtime import Runtime
 from engine.store import IngestRecord, NewRun
@@ -36,7 +37,7 @@ async def start_run(
 ) -> Started:
     """Record a run and ring it. labels: more than the pipeline's own, which they replace. parent: who starts it.
 
-    NotFound, InvalidInputs, or Unavailable if it could not be recorded.
+    NotFound, InvalidInputs, LimitError, or Unavailable if it could not be recorded.
     """
     pipeline = runtime.deployments.current.pipelines.get(pipeline_id)
     if pipeline is None:
@@ -57,8 +58,10 @@ async def start_run(
         parent=parent,
         expires_at=expiry_of(pipeline),
     )
+    if has_limits(pipeline):
+        run = msgspec.structs.replace(run, gates=gates_of(pipeline, scope), held=True)
     ingested = await runtime.store.ingest(IngestRecord(runs=[run]))
     run_id = ingested.runs[0][0]
     if not ingested.duplicate:
-        ring(runtime, ingested.runs)
+        await launch(runtime, [run], ingested.runs)
     return Started(run_id, ingested.duplicate)

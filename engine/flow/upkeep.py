@@ -9,6 +9,7 @@ from engine.flow.deploy import deploy_stored
 from engine.flow.execution import now
 from engine.flow.expire import expire_runs
 from engine.flow.gather import Gatherer
+from engine.flow.limits import Gatekeeper
 from engine.flow.retention import Retention
 from engine.runtime import Runtime
 
@@ -33,6 +34,7 @@ class Upkeep:
         self._rounds = 0
         self._retention = Retention(runtime)
         self._gatherer = Gatherer(runtime)
+        self._gatekeeper = Gatekeeper(runtime)
         self._swept = NIL  # open approvals up to this one were looked at
 
     async def follow(self) -> None:
@@ -59,6 +61,7 @@ class Upkeep:
         await schedule.fire_due(self._runtime)
         await self._gatherer.round()
         await expire_runs(self._runtime)
+        await self._gatekeeper.round()
         await pause.set_aside(self._runtime)
         await pause.bring_back(self._runtime)
         await self._ring(await store.due_unrung(await self._patience(), MOST))

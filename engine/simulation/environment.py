@@ -334,6 +334,6 @@ class SimulatedEnvironment:
         self._look(execution, frame)
         return await self.waits.wait(execution, frame, step, key, began, until)
 
-    def slot(self, execution: Execution, frame: Frame, step: Step) -> AbstractAsyncContextManager[None]:
+    def slot(self, execution: Execution, frame: Frame, step: Step, key: str) -> AbstractAsyncContextManager[None]:
         """Wait for a turn."""
         return self._limits.slot(frame, step)

@@ -1,6 +1,7 @@
 """PostgreSQL: the only place that imports Piccolo and asyncpg."""
 
 from engine.store.control import Course
+from engine.store.gates import GateNews, Turn
 from engine.store.gather import MOST_EVENTS
 from engine.store.hearing import EventName, Hit, Span
 from engine.store.history import Week
@@ -62,6 +63,7 @@ __all__ = [
     "EventName",
     "EventSummary",
     "Firing",
+    "GateNews",
     "GatherRow",
     "Gathering",
     "HeartbeatReply",
@@ -88,6 +90,7 @@ __all__ = [
     "Stats",
     "Store",
     "StoredAttempt",
+    "Turn",
     "VersionRow",
     "Week",
     "connect",

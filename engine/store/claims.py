@@ -47,7 +47,7 @@ with holder as (
 )
 select taken.id, taken.pipeline, taken.version, taken.turn, taken.trigger, taken.labels, taken.inputs, taken.vars,
     taken.event_id, taken.created_at, taken.started_at, taken.scheduled_at, taken.replay_of, taken.cancel_requested,
-    taken.queue, taken.batched, taken.parent, taken.reopened_at,
+    taken.queue, taken.batched, taken.parent, taken.gated, taken.reopened_at,
     event.source, event.type, event.received_at, event.method, event.path, event.query, event.headers,
     event.path_params, event.body, event.delivery_id, event.replay_of as event_replay_of
 from taken left join event on event.id = taken.event_id
@@ -406,6 +406,7 @@ def _claimed(row: Any, attempts: list[StoredAttempt], events: list[Event] | None
         queue=row["queue"],
         batched=row["batched"],
         parent=row["parent"],
+        gated=row["gated"],
         events=tuple(events) if events is not None else None,
         reopened_at=row["reopened_at"],
     )

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from engine.core.event import Event
+from engine.core.gate import GateRequest
 from engine.core.ids import uuid7
 from engine.errors import HookwrightError, Unavailable
 from engine.store.connection import Held
@@ -42,11 +43,11 @@ with {fresh} as (
 ), new_run as (
     insert into run (id, pipeline, version, event_id, trigger, status, turn, labels, inputs, idempotency_key,
         replay_of, cancel_requested, created_at, scheduled_at, due_at, rung_at, queue, priority, turn_key, expires_at,
-        batched, parent)
+        batched, parent, gated)
     select r.id, r.pipeline, r.version, r.event_id, r.trigger, 'queued', 0, r.labels, r.inputs, r.idempotency_key,
         r.replay_of, false, now(), r.scheduled_at, case when not r.held then coalesce(r.due_at, now()) end,
         case when not r.held and (r.due_at is null or r.due_at <= now()) then now() end,
-        r.queue, r.priority, r.turn_key, r.expires_at, r.batched, r.parent
+        r.queue, r.priority, r.turn_key, r.expires_at, r.batched, r.parent, r.held
     from unnest($17::uuid[], $18::text[], $19::text[], $20::uuid[], $21::text[], $22::jsonb[], $23::json[],
         $24::text[], $25::uuid[], $26::timestamptz[], $27::timestamptz[], $28::uuid[], $29::boolean[], $30::text[],
         $31::smallint[], $32::uuid[], $33::timestamptz[], $34::boolean[], $35::uuid[])
@@ -62,7 +63,7 @@ with {fresh} as (
     from unnest($36::uuid[], $37::uuid[], $38::text[], $39::text[], $40::boolean[], $41::text[], $42::json[],
         $43::uuid[], $44::uuid[]) as d (id, event_id, pipeline, trigger, matched, reason, detail, guard, run_id){keys}
     where d.guard is null or d.guard in (select event_id from fresh)
-)
+){tickets}
 select array(select event_id from fresh) as events, array(select id from new_run) as runs{answer}
 """
 
@@ -72,6 +73,7 @@ PLAIN = {
     "won": "",
     "verdict": "d.matched, d.reason, d.detail",
     "keys": "",
+    "tickets": "",
     "answer": "",
 }
 STATEMENT = TEMPLATE.format_map(PLAIN)
@@ -108,10 +110,8 @@ KEYED_STATEMENT = TEMPLATE.format_map(KEYED)
 
 # The same where an event joins a burst or batch. Its own key, if any, stands for the run that does not exist yet: it is
 # the event that has the key of the trigger. Rows are locked in the order of their slots.
-GATHERING_STATEMENT = TEMPLATE.format_map(
-    KEYED
-    | {
-        "claimed": f"""{KEYED["claimed"]}joining as materialized (
+GATHERING = KEYED | {
+    "claimed": f"""{KEYED["claimed"]}joining as materialized (
     select j.* from unnest($51::uuid[], $52::integer[], $53::timestamptz[], $54::uuid[], $55::text[], $56::text[],
         $57::text[], $58::text[], $59::float8[], $60::float8[], $61::integer[], $62::uuid[], $63::uuid[])
         with ordinality as j (event_id, bytes, at, slot, pipeline, trigger, kind, key, period, max_wait, max_size,
@@ -124,7 +124,7 @@ GATHERING_STATEMENT = TEMPLATE.format_map(
         gather_event(j.event_id, j.bytes, j.at, j.slot, j.pipeline, j.trigger, j.kind, j.key, j.period, j.max_wait,
             j.max_size, {MOST_BYTES}) as g
 ), """,  # noqa: S608 - a constant
-        "verdict": """
+    "verdict": """
         case when c.run_id <> d.run_id then false else d.matched end,
         case when c.run_id <> d.run_id then 'duplicate' else d.reason end,
         case when c.run_id <> d.run_id then (d.detail::jsonb || jsonb_build_object(
@@ -132,24 +132,22 @@ GATHERING_STATEMENT = TEMPLATE.format_map(
             when j.gather_id is not null then (d.detail::jsonb || jsonb_build_object('due_at',
                 to_char(j.due at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'gather', j.gather_id))::json
             else d.detail end""",
-        "keys": """
+    "keys": """
         left join unnest($45::uuid[], $46::uuid[], $50::text[]) as k (id, run_id, place)
             on k.run_id = d.run_id and k.place = d.pipeline || '/' || d.trigger
         left join claimed as c on c.id = k.id
         left join joined as j on j.event_id = d.event_id and j.pipeline = d.pipeline and j.trigger = d.trigger""",
-        "answer": """,
+    "answer": """,
     array(select event_id from joined, unnest(ready)) as completing,
     array(select r.id from joined, unnest(ready) as r (id)) as ready""",
-    }
-)
+}
+GATHERING_STATEMENT = TEMPLATE.format_map(GATHERING)
 
 # The same where runs come of bursts and batches: the row must be as it was seen. $45 to $47 are those rows and their
 # runs, the others the events of batched runs that are given one by one.
-FIRING_STATEMENT = TEMPLATE.format_map(
-    PLAIN
-    | {
-        "fresh": "deduped",
-        "claimed": """fired as (
+FIRING = PLAIN | {
+    "fresh": "deduped",
+    "claimed": """fired as (
     delete from gather using (
         select gather.id, f.run_id from gather
         join unnest($45::uuid[], $46::integer[], $47::uuid[]) as f (id, size, run_id)
@@ -167,8 +165,24 @@ FIRING_STATEMENT = TEMPLATE.format_map(
     select run_id, number, event_id from swept where run_id is not null
     union all select * from unnest($48::uuid[], $49::integer[], $50::uuid[])
 ), """,
-    }
-)
+}
+FIRING_STATEMENT = TEMPLATE.format_map(FIRING)
+
+# The same where runs have to get through limits, by statement. Tickets are numbered in the order of the records.
+TICKETS = """, new_ticket as (
+    insert into ticket (run_id, gate_id, kind, scope, key, most, on_limit, max_queued, period, burst)
+    select t.run_id, t.gate_id, t.kind, t.scope, t.key, t.most, t.on_limit, t.max_queued, t.period, t.burst
+    from unnest(${}::uuid[], ${}::uuid[], ${}::text[], ${}::text[], ${}::text[], ${}::integer[], ${}::text[],
+        ${}::integer[], ${}::float8[], ${}::integer[]) with ordinality
+        as t (run_id, gate_id, kind, scope, key, most, on_limit, max_queued, period, burst, number)
+    join new_run on new_run.id = t.run_id order by t.number
+)"""
+GATED_STATEMENTS = {
+    TEMPLATE.format_map(parts): TEMPLATE.format_map(
+        parts | {"tickets": TICKETS.format(*range(arguments + 1, arguments + 11))}
+    )
+    for parts, arguments in ((PLAIN, 44), (KEYED, 49), (GATHERING, 63), (FIRING, 50))
+}
 
 FIRST_EVENTS = "select id, event_id from dedup where id = any($1::uuid[])"
 RUNS_OF_EVENTS = """
@@ -222,9 +236,8 @@ class Ingest:
         row = (await self._ingesting.fetch(statement, *columns))[0]
         events, runs = set(row["events"]), set(row["runs"])
         ready: dict[UUID, list[UUID]] = {}
-        if statement is GATHERING_STATEMENT:
-            for event_id, gather_id in zip(row["completing"], row["ready"], strict=True):
-                ready.setdefault(event_id, []).append(gather_id)
+        for event_id, gather_id in zip(row.get("completing", ()), row.get("ready", ()), strict=True):
+            ready.setdefault(event_id, []).append(gather_id)
         answers: list[Ingested | HookwrightError | None] = []
         for record in records:
             if record.firing is not None:
@@ -338,6 +351,20 @@ def encode_labels(labels: dict[str, str]) -> bytes:
 
 def _choose(records: Sequence[IngestRecord]) -> tuple[str, list[list[Any]]]:
     """The smallest statement that does it, and its arguments."""
+    statement, columns = _choose_plain(records)
+    tickets = [(run.id, *ticket_row(gate)) for record in records for run in record.runs for gate in run.gates]
+    return (GATED_STATEMENTS[statement], [*columns, *_turned(tickets, 10)]) if tickets else (statement, columns)
+
+
+def ticket_row(gate: GateRequest) -> tuple[Any, ...]:
+    """A request as the columns of a ticket."""
+    return (
+        gate.id, gate.kind, clean(gate.scope), clean(gate.key), gate.most, gate.on_limit, gate.max_queued, gate.period,
+        gate.burst,
+    )  # fmt: skip
+
+
+def _choose_plain(records: Sequence[IngestRecord]) -> tuple[str, list[list[Any]]]:
     columns = _columns(records)
     if any(record.firing is not None or any(run.events for run in record.runs) for record in records):
         return FIRING_STATEMENT, [*columns[:44], *_firing_columns(records)]

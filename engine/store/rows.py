@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from engine.core.event import Event
+from engine.core.gate import GateRequest
 from engine.core.run import AttemptStatus, Decision, RunStatus
 from engine.errors import HookwrightError
 
@@ -31,7 +32,8 @@ class RunKey(NamedTuple):
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run to create. `due_at` None: due at once. `key`: only if no earlier run of its trigger has it.
 
-    `held`: nobody may claim it until something else makes it due. `turn_key`: see the table.
+    `held`: nobody may claim it until something else makes it due. `turn_key`: see the table. `gates`: the limits that
+    a held run has to get through, see engine.flow.limits.admit.
     """
 
     id: UUID
@@ -54,6 +56,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     batched: bool = False
     parent: UUID | None = None
     events: tuple[UUID, ...] = ()  # of a batched run, unless they are those of a Firing
+    gates: tuple[GateRequest, ...] = ()
 
 
 class Dedup(NamedTuple):
@@ -210,6 +213,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = DEFAULT_QUEUE
     batched: bool = False
     parent: UUID | None = None
+    gated: bool = False  # it, or a step of it, has been at a limit
     events: tuple[Event, ...] | None = None  # of a batched run
     key_run: UUID | None = None  # whose idempotency keys its steps have; None: its own
     reopened_at: datetime | None = None  # its time counts from then

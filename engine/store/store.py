@@ -12,6 +12,7 @@ from engine.store.database import Database
 from engine.store.documents import Documents
 from engine.store.events import Events
 from engine.store.expiry import Expiry
+from engine.store.gates import Gates
 from engine.store.gather import Gathers
 from engine.store.hearing import Hearing
 from engine.store.history import History
@@ -55,6 +56,7 @@ class Store(
     Approvals,
     Audits,
     Control,
+    Gates,
     Gathers,
     Runs,
     Events,
@@ -76,6 +78,7 @@ class Store(
     def __init__(self, database_url: str, pool_size: int) -> None:
         Ingest.__init__(self, database_url)
         Claims.__init__(self, database_url)
+        Gates.__init__(self, database_url)
         self._database = Database(database_url, pool_size)
         self.documents = Documents(self._database)
         self._signing_keys = {}
@@ -108,9 +111,13 @@ class Store(
 
     async def close(self) -> None:
         """Write what is waiting, then close all connections."""
-        await asyncio.gather(self.ingest_writer.close(), self.checkpoint_writer.close())
+        await asyncio.gather(self.ingest_writer.close(), self.checkpoint_writer.close(), self.gate_writer.close())
         await asyncio.gather(
-            self._ingesting.close(), self._checkpointing.close(), self._leasing.close(), self._database.close()
+            self._ingesting.close(),
+            self._checkpointing.close(),
+            self._leasing.close(),
+            self._gating.close(),
+            self._database.close(),
         )
 
 

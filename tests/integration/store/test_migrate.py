@@ -16,7 +16,7 @@ TABLES = {
     "event", "dedup", "decision", "run", "attempt", "pipeline", "pipeline_version", "schedule", "worker", "api_key",
     "kv", "tally", "announcement", "run_key", "audit", "approval", "signing_key", "migration",
     "wait", "wait_kind", "wait_sweep", "awaited", "arrival",
-    "gather", "gathered", "batch_event", "pause",
+    "gate", "ticket", "gate_exit", "gather", "gathered", "batch_event", "pause",
     "replay", "deployed",
 }  # fmt: skip
 
