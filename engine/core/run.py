@@ -60,6 +60,7 @@ class Decision(msgspec.Struct, frozen=True):
     trigger: str
     matched: bool
     # matched | event_type | condition_false | condition_error | invalid_inputs | disabled | duplicate | dedup_error |
+    # limit_error: a limit has no key or number; dropped | superseded: a limit has ended the run before it began |
     # chain_too_long
     # debounced | batched: it waits for others, in the burst or batch `gather`, which becomes a run at `due_at` (null:
     # when it is full); debounce_error | batch_error: its key has no value; pipeline_removed | trigger_removed |

@@ -1,6 +1,5 @@
 """What the language has and this version does not execute yet: it is checked and simulated, but not deployed."""
 
-import re
 from collections.abc import Iterator
 
 from engine.flow.frame import parts
@@ -18,7 +17,7 @@ def unsupported(pipeline: Pipeline, text: str = "") -> list[Problem]:
     """
     lines = text.splitlines()
     problems = []
-    for what, place in _found(pipeline, lines):
+    for what, place in _found(pipeline):
         line = lines[place.line - 1] if place.line <= len(lines) else ""
         problem = Problem(
             code="E120",
@@ -35,10 +34,7 @@ def unsupported(pipeline: Pipeline, text: str = "") -> list[Problem]:
     return problems
 
 
-def _found(pipeline: Pipeline, lines: list[str]) -> Iterator[tuple[str, Position]]:
-    for name in ("concurrency", "rate_limit"):
-        if getattr(pipeline, name) is not None:
-            yield f"`{name}` of a pipeline", _top_level(name, lines)
+def _found(pipeline: Pipeline) -> Iterator[tuple[str, Position]]:
     for trigger in pipeline.triggers:
         for what in _of_trigger(trigger):
             yield what, trigger.position
@@ -57,24 +53,14 @@ def _in_steps(pipeline: Pipeline, steps: tuple[Step, ...]) -> Iterator[tuple[str
             yield what, step.position
         callee = pipeline.called.get(step.pipeline) if step.pipeline is not None else None
         if callee is not None:
-            for what, place in _found(callee, []):
+            for what, place in _found(callee):
                 yield f"{what} in the called pipeline `{callee.id}` ({callee.file}:{place.line})", step.position
         for part in parts(step):
             yield from _in_steps(pipeline, part)
 
 
 def _of_step(step: Step) -> Iterator[str]:
-    for name in ("concurrency", "rate_limit"):
-        if getattr(step, name) is not None:
-            yield f"`{name}` of a step"
     if step.sensitive:
         yield "`sensitive`"
     if step.queue is not None and step.queue.value != DEFAULT_QUEUE:
         yield "`queue`"
-
-
-def _top_level(name: str, lines: list[str]) -> Position:
-    for number, line in enumerate(lines, 1):
-        if re.match(rf"""["']?{name}["']?\s*:""", line):
-            return Position(line=number, column=1)
-    return Position(line=1, column=1)

@@ -16,14 +16,19 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from engine.core.gate import GateRequest
 from engine.errors import HookwrightError
 from engine.store.claims import SLOTS
 from engine.store.connection import Held
-from engine.store.database import Database
 from engine.store.ingest import ticket_row
+from engine.store.rows import RunRow
+from engine.store.runs import Runs
 from engine.store.writer import GroupWriter
 
+A_SLOT = "a slot of "  # how the reason of a run begins that waits for others
+MOST_SHOWN = 3  # runs that are named
 SWEPT = 5000  # idle gates deleted in one go
 
 SETTLE = """
@@ -43,14 +48,9 @@ EXITED = """
 select run_id from gate_exit where at <= now() - make_interval(secs => $1) order by at limit $2
 """
 HOLDERS = """
-select t.run_id, t.step, g.kind, g.scope, g.key, g.most, o.run_id as holder, o.step as holder_step
-from ticket as t join gate as g on g.id = t.gate_id
-left join lateral (
-    select run_id, step from ticket as h where h.gate_id = t.gate_id and h.held and h.kind = 'concurrency'
-    order by number limit $2
-) as o on true
-where t.run_id = $1 and not t.held and not t.fresh and t.refused is null
-order by t.number
+select distinct holder.run_id from ticket join ticket as holder on holder.gate_id = ticket.gate_id
+where ticket.run_id = $1 and not ticket.held and not ticket.fresh and ticket.refused is null and holder.held
+limit $2
 """
 # What cannot happen by itself: counts that are not those of the tickets, tickets of runs that are gone or over.
 MISCOUNTED = """
@@ -121,10 +121,8 @@ class Answer(NamedTuple):
     news: list[GateNews]
 
 
-class Gates:
+class Gates(Runs):
     """Getting through limits."""
-
-    _database: Database
 
     def __init__(self, database_url: str) -> None:
         self._gating = Held(database_url)
@@ -186,6 +184,17 @@ class Gates:
     async def pipelines_of(self, run_ids: Sequence[UUID]) -> dict[UUID, str]:
         """The pipelines of these runs."""
         return {row["id"]: row["pipeline"] for row in await self._database.fetch(PIPELINES, list(run_ids))}
+
+    async def get_run(self, run_id: UUID) -> RunRow | None:
+        """The run with everything, or None. Who holds what it waits for is as of now, not as when it began to wait."""
+        row = await super().get_run(run_id)
+        if row is None or row.waiting_for is None or not row.waiting_for.startswith(A_SLOT):
+            return row
+        found = [str(each["run_id"]) for each in await self._database.fetch(HOLDERS, run_id, MOST_SHOWN + 1)]
+        if not found:
+            return row
+        names = ", ".join(found[:MOST_SHOWN]) + (" and others" if len(found) > MOST_SHOWN else "")
+        return msgspec.structs.replace(row, waiting_for=f"{row.waiting_for}, held by run {names}")
 
     async def undecided(self, limit: int, *, at: datetime | None = None) -> list[UUID]:
         """Runs with tickets to decide on by now."""

@@ -4,7 +4,7 @@ Piccolo wants one primary key column: attempt, schedule and kv have a composite 
 column is marked here.
 
 Not here, since only raw SQL reads them: `audit`; `wait`, `awaited`, `wait_kind`, `arrival`, `wait_sweep`; `replay`,
-`deployed`.
+`deployed`; `gate`, `ticket`, `gate_exit`.
 """
 
 from piccolo.columns import JSON, JSONB, UUID, Boolean, Bytea, Integer, SmallInt, Text, Timestamptz
@@ -93,6 +93,7 @@ class Run(Table, tablename="run", db=DB):
     expires_at = Timestamptz(null=True, default=None)  # if it has not begun by then, it is cancelled
     batched = Boolean(null=False, default=False)  # it has `events` in place of `event`
     parent = UUID(null=True, default=None)  # the run that started it
+    gated = Boolean(null=False, default=False)  # it, or a step of it, has been at a limit
     rounds = Integer(null=False, default=0)  # how often a person has changed its course
     reopened_at = Timestamptz(null=True, default=None)  # since then its time counts
 

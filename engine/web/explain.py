@@ -34,6 +34,10 @@ def explain_decision(pipeline: str, trigger: str, matched: bool, reason: str, de
     if reason == "duplicate":
         first = f"run `{detail['run']}`" if "run" in detail else f"event `{detail.get('event')}`"
         return f"{who} matched, but {first} has the same `dedup` key: `{show(detail.get('key'))}`."
+    if reason in ("dropped", "superseded"):
+        return f"{who} matched, but its run `{detail.get('run')}` was {detail.get('why') or reason}."
+    if reason == "limit_error":
+        return f"{who} matched, but its limit has no value: {_error(detail)}."
     if reason in ("dedup_error", "debounce_error", "batch_error"):
         return f"{who} could not be decided: its `{reason[:-6]}` failed: {_error(detail)}."
     if reason in GONE:

@@ -52,12 +52,12 @@ async def test_a_removed_file_ends_its_pipeline(house: House) -> None:
 
 WAITING = """
 id: test
-concurrency: {key: x}
+name: second
 steps:
   - {id: one, uses: test.effect, with: second}
   - parallel:
       a: [{uses: test.effect, sensitive: true}]
-      b: [{uses: test.effect, rate_limit: {limit: 1, period: 1s}}]
+      b: [{uses: test.idempotent, sensitive: [a]}]
 """
 
 
@@ -65,9 +65,9 @@ async def test_what_cannot_be_executed_yet_is_not_deployed(house: House) -> None
     """Every place is named, in one go, and the last good version stays in force."""
     assert await house.deploy(GOOD) == []
     problems = await house.deploy(WAITING)
-    assert [(problem.code, problem.line) for problem in problems] == [("E120", 3), ("E120", 7), ("E120", 8)]
-    assert "`sensitive` is not executed by this version yet" in problems[1].message
-    assert problems[1].source_line.strip().startswith("a: [{uses:")
+    assert [(problem.code, problem.line) for problem in problems] == [("E120", 7), ("E120", 8)]
+    assert "`sensitive` is not executed by this version yet" in problems[0].message
+    assert problems[0].source_line.strip().startswith("a: [{uses:")
     await house.finish()
     assert [call[1] for call in house.probe.calls] == ["first"]
     rows = await house.runtime.store.list_pipelines()

@@ -93,7 +93,8 @@ async def test_one_runs_and_the_others_wait_in_order(store: Store) -> None:
     """Each end lets exactly the next one in, and rings it."""
     runs = [await start(store, slot()) for _ in range(4)]
     assert [await claim(store, run_id) for run_id in runs[1:]] == [False, False, False]
-    assert (await find(store, runs[2])).waiting_for == "a slot of concurrency key `acme` (1 at a time)"
+    why = f"a slot of concurrency key `acme` (1 at a time), held by run {runs[0]}"
+    assert (await find(store, runs[2])).waiting_for == why
     assert await counts(store, slot()) == (1, 3, 1)
     rung = [await finish(store, run_id) for run_id in runs]
     assert rung == [[runs[1]], [runs[2]], [runs[3]], []]

@@ -32,6 +32,12 @@ from engine.web.explain import LONGEST, explain_decision, show
             {"depth": 6, "limit": 5},
             "was not tried: a chain of pipelines that wake each other is cut after 5 events.",
         ),
+        ("limit_error", {"error": "concurrency: no id."}, "matched, but its limit has no value: concurrency: no id."),
+        (
+            "dropped",
+            {"run": "r1", "why": "dropped: 1 at a time"},
+            "matched, but its run `r1` was dropped: 1 at a time.",
+        ),
         ("something_new", {"values": "odd"}, "did not match: something new."),
     ],
 )  # fmt: skip
