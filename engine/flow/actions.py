@@ -22,7 +22,7 @@ from engine.flow.attempts import FAILURES, as_text, failure_of, make_row, observ
 from engine.flow.chain import TOO_LONG, ChainTooLong
 from engine.flow.execution import NEVER, Call, Done, Execution, counted
 from engine.flow.frame import Frame, OutOfTime, RunStopped, StepGaveUp
-from engine.flow.unknown import UNKNOWN_OUTCOME, cares, counted_deaths, describe, is_unknown, may_repeat
+from engine.flow.unknown import UNKNOWN_OUTCOME, cares, counted_deaths, describe, is_unknown, lost_answer, may_repeat
 from engine.pipeline.expression import ExpressionError, from_stored, to_stored
 from engine.pipeline.spec import Cache, Repeat, Step
 from engine.plugin.api import StepError
@@ -86,14 +86,19 @@ async def _judge_lost(
 ) -> None:
     """Return if an attempt that a worker took to its grave may be followed by another one."""
     if cares(step, type_) and is_unknown(earlier):
-        text = describe(step, earlier[-1])
-        if step.on_unknown == "fail":
-            raise refuse(execution, step, key, UNKNOWN_OUTCOME, text)
-        await execution.park(NEVER, f"a decision about {text}")
+        await _stop_at_unknown(execution, step, key, earlier[-1], len(earlier) + 1)
     deaths = counted_deaths(earlier)
     if deaths >= MAX_DEATHS:
         text = f"given up: the worker died {deaths} times while this step ran"
         raise refuse(execution, step, key, "interrupted", text)
+
+
+async def _stop_at_unknown(execution: Execution, step: Step, key: str, last: AttemptRow, number: int) -> None:
+    """Nobody knows what an attempt came to: do as the author says. Does not return."""
+    text = describe(step, last)
+    if step.on_unknown == "fail":
+        raise refuse(execution, step, key, UNKNOWN_OUTCOME, text, number=number)
+    await execution.park(NEVER, f"a decision about {text}")
 
 
 async def ready(execution: Execution, frame: Frame, step: Step, earlier: list[StoredAttempt]) -> None:
@@ -205,6 +210,11 @@ async def _try(
             raise RunStopped(outcome.message, outcome.output)
         assert isinstance(outcome, Failed)
         status = AttemptStatus.TIMED_OUT if outcome.timed_out else AttemptStatus.FAILED
+        if isinstance(verdict, RetryAfter) and cares(step, call.type) and (lost := lost_answer(outcome)) is not None:
+            row = make_row(execution, call, number, AttemptStatus.INTERRUPTED, started, outcome=outcome)
+            row = msgspec.structs.replace(row, error=lost)
+            execution.pending.append(row)
+            await _stop_at_unknown(execution, step, call.key, row, number + 1)
         retry_at = environment.now() + timedelta(seconds=verdict.seconds) if isinstance(verdict, RetryAfter) else None
         row = make_row(execution, call, number, status, started, None, outcome.error, outcome=outcome, due_at=retry_at)
         execution.pending.append(row)

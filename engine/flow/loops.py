@@ -28,6 +28,9 @@ from engine.pipeline.spec import ForEach, Step
 from engine.store import StoredAttempt
 
 LONGEST_KEY = 100  # characters; longer ones are cut and told apart by a hash
+KINDS = {type(None): "null", bool: "a boolean", str: "a text", int: "a number", float: "a number", dict: "an object"}
+MAX_ITEMS = 1_000_000
+MOST_STORED = 64_000  # bytes of a list of items; a longer one is evaluated again on resume
 SHARE = 200  # rows that one commit of a loop takes at most, so that the writer is not flooded
 TOO_MANY = "max_errors"  # type of the error of a loop in which more items failed than may
 PLAIN = "!$&()*+,;=:@"  # characters that stay in a step key besides letters, digits and `-._~`
@@ -41,10 +44,11 @@ async def run_loop(execution: Execution, frame: Frame, step: Step, key: str, run
     assert each is not None
 
     async def body(inside: Frame, decision: Any, began: datetime) -> Shaped:
-        loop = Loop(execution, inside, step, key, each, decision)
+        loop = Loop(execution, inside, step, key, each, _whole(decision, each, inside))
         await loop.run(run_body)
         return Shaped(loop.results, sorted(loop.errors, key=lambda error: error["index"]))
 
+    volatile = each.items.volatile or (each.key is not None and each.key.volatile)
     return await run_shape(
         execution,
         frame,
@@ -52,7 +56,8 @@ async def run_loop(execution: Execution, frame: Frame, step: Step, key: str, run
         key,
         body,
         decide=lambda: decide_items(each, frame),
-        volatile=each.items.volatile or (each.key is not None and each.key.volatile),
+        volatile=volatile,
+        shorten=None if volatile or "env" in each.items.roots else _shorten,
         limited=False,
         recalls=undoes(frame.pipeline, (step,)),
     )
@@ -62,7 +67,9 @@ def decide_items(each: ForEach, frame: Frame) -> dict[str, Any]:
     """The items, and their keys where the author names them."""
     items = each.items.render(frame.scope)
     if not isinstance(items, list | tuple):
-        raise ExpressionError("`for_each` needs a list")
+        raise ExpressionError(f"`for_each` needs a list, this is {_kind(items)}")
+    if len(items) > MAX_ITEMS:
+        raise ExpressionError(f"`for_each` has {len(items):,} items, {MAX_ITEMS:,} are allowed: split the list")
     if each.key is None:
         return {"items": list(items)}
     keys = []
@@ -73,6 +80,26 @@ def decide_items(each: ForEach, frame: Frame) -> dict[str, Any]:
         if (other := texts.setdefault(key_text(found), index)) != index:
             raise ExpressionError(f"items {other} and {index} have the same key: {key_text(found)}")
     return {"items": list(items), "keys": keys}
+
+
+def _shorten(decision: dict[str, Any], size: int) -> dict[str, Any]:
+    """What is stored of a long list: it is the same whenever it is asked for, and need not stand in a row."""
+    return decision if size <= MOST_STORED else {"count": len(decision["items"])}
+
+
+def _whole(decision: dict[str, Any], each: ForEach, frame: Frame) -> dict[str, Any]:
+    """The decision with its items. ExpressionError if they have changed, which a person may have brought about."""
+    if "items" in decision:
+        return decision
+    found = decide_items(each, frame)
+    if len(found["items"]) != decision["count"]:
+        text = f"`for_each` began with {decision['count']:,} items, now there are {len(found['items']):,}"
+        raise ExpressionError(text)
+    return found
+
+
+def _kind(value: Any) -> str:
+    return KINDS.get(type(value), type(value).__name__)
 
 
 def key_text(value: Any) -> str:

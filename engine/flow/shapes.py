@@ -119,6 +119,7 @@ async def run_shape(
     *,
     decide: Callable[[], Any] | None = None,
     volatile: bool = False,  # the decision might come out differently a second time
+    shorten: Callable[[Any, int], Any] | None = None,  # what is stored of a decision of so many bytes
     marks: bool = True,
     limited: bool = True,  # `timeout` counts for all of it
     recalls: bool = True,  # once it is over, others still see its steps, or could have to undo them
@@ -136,7 +137,7 @@ async def run_shape(
     if row is None and marks:
         if frame.recalling or execution.hold.reason or execution.hold.draining:
             await ready(execution, frame, step, [])
-        decision = await _open(execution, frame, step, key, began, decide, volatile=volatile)
+        decision = await _open(execution, frame, step, key, began, decide, volatile=volatile, shorten=shorten)
     try:
         limit = step.timeout if limited else None
         shaped = await within(execution, frame, began, limit, lambda inside: body(inside, decision, began))
@@ -194,6 +195,7 @@ async def _open(
     decide: Callable[[], Any] | None,
     *,
     volatile: bool,
+    shorten: Callable[[Any, int], Any] | None,
 ) -> Any:
     """Decide what is to be decided, and record that it has begun."""
     try:
@@ -201,6 +203,8 @@ async def _open(
     except ExpressionError as problem:
         raise refuse(execution, step, key, "expression", str(problem), number=1) from None
     stored = execution.encode(decision) if decide is not None else None
+    if stored is not None and shorten is not None and (short := shorten(decision, len(stored))) is not decision:
+        stored = execution.encode(short)
     execution.pending.append(
         AttemptRow(step=key, number=1, status=AttemptStatus.RUNNING, input=stored, started_at=began)
     )

@@ -10,10 +10,10 @@ from msgspec.json import decode
 
 from engine.core.run import AttemptStatus, RunStatus
 from engine.flow.execution import Hold
+from engine.flow.resume_run import resume_run
 from engine.flow.unknown import may_repeat
 from engine.store import AttemptRow, CheckpointRecord, RunUpdate
-
-from .conftest import House
+from tests.integration.flow.conftest import House, Retry
 
 CHARGE = """
     id: test
@@ -151,3 +151,64 @@ async def test_a_cancelled_run_does_not_ask(house: House) -> None:
     assert await house.turn(run_id)
     assert (await house.run(run_id)).status == "cancelled"
     assert house.probe.count("charge") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "calls"),
+    [
+        ("output", "given", [("charge", "paid"), ("after", "given")]),
+        ("skip", None, [("charge", "paid"), ("after", "nothing")]),
+        ("retry", None, [("charge", "paid"), ("charge", "paid"), ("after", "paid")]),
+    ],
+)
+async def test_a_person_decides_by_resuming(
+    house: House, kind: str, value: str | None, calls: list[tuple[str, str]]
+) -> None:
+    """`hookwright run resume` and its siblings."""
+    run_id = await started(house, "ask")
+    await die_in_charge(house, run_id)
+    assert await house.turn(run_id)
+    await resume_run(house.runtime, run_id, by="mia", kind=kind, step="charge", value=value)
+    assert await house.turn(run_id)
+    assert (await house.run(run_id)).status == "succeeded"
+    assert [call[:2] for call in house.probe.calls] == calls
+
+
+LOST = """
+    id: test
+    steps:
+      - {{id: charge, uses: test.effect, with: paid, retry: {{attempts: 3, delay: 1ms}}, on_unknown: {word}}}
+"""
+
+
+async def test_a_lost_answer_is_unknown_as_well(house: House) -> None:
+    """The policy would try again; the author said not to."""
+    await house.deploy(LOST.format(word="fail"))
+    house.probe.script["charge"] = [Retry("connection lost", type="network")]
+    run = await house.finish()
+    error = decode(run.error)
+    assert (run.status, error["type"], house.probe.count("charge")) == ("failed", "unknown_outcome", 1)
+    assert error["message"] == "step `charge`: its outcome is unknown (connection lost)"
+
+
+async def test_a_lost_answer_asks(house: House) -> None:
+    """And is tried again when a person says so."""
+    await house.deploy(LOST.format(word="ask"))
+    house.probe.script["charge"] = [Retry("connection lost", type="network")]
+    run = await house.finish()
+    assert (run.status, run.waiting_for) == (
+        "waiting",
+        "a decision about step `charge`: its outcome is unknown (connection lost)",
+    )
+    await resume_run(house.runtime, run.id, by="mia", kind="retry")
+    assert await house.turn(run.id)
+    assert ((await house.run(run.id)).status, house.probe.count("charge")) == ("succeeded", 2)
+
+
+@pytest.mark.parametrize("word", ["fail", "ask"])
+async def test_an_answer_that_says_no_is_known(house: House, word: str) -> None:
+    """The other side has refused: another attempt does no harm."""
+    await house.deploy(LOST.format(word=word))
+    house.probe.script["charge"] = [Retry("busy", type="rate_limited")]
+    assert (await house.finish()).status == "succeeded"
+    assert house.probe.count("charge") == 2

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from engine.flow import loops
+from engine.flow.execution import Hold
 from engine.flow.loops import key_text
 from tests.integration.flow.conftest import Fail, Probe, Retry
 from tests.unit.flow.memory import Ended, Memory, carry_out, claim, read
@@ -307,3 +309,55 @@ async def test_a_loop_lets_others_have_their_turn() -> None:
     await Memory(probe).finish(claim(pipeline, rows=list(range(500))), pipeline)
     heart.cancel()
     assert beats >= 500
+
+
+@pytest.mark.parametrize(
+    ("items", "kind"),
+    [("text", "a text"), ({"a": 1}, "an object"), (None, "null"), (7, "a number"), (True, "a boolean")],
+)
+async def test_what_is_no_list_fails_the_step(items: Any, kind: str) -> None:
+    """The message says what it is."""
+    text = "id: a\ninputs: {x: any}\nsteps: [{id: loop, for_each: '${{ inputs.x }}', uses: value, with: 1}]"
+    run = await carry_out(text, x=items)
+    assert (run.status, run.error["type"]) == ("failed", "expression")
+    assert run.error["message"] == f"`for_each` needs a list, this is {kind}"
+
+
+async def test_too_many_items_fail_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is begun."""
+    monkeypatch.setattr(loops, "MAX_ITEMS", 3)
+    run = await carry_out("id: a\nsteps: [{id: loop, for_each: '${{ range(4) }}', uses: test.effect, with: 1}]")
+    assert (run.status, run.calls) == ("failed", [])
+    assert run.error["message"] == "`for_each` has 4 items, 3 are allowed: split the list"
+
+
+LONG = """
+    id: a
+    inputs: {names: 'string[]'}
+    steps:
+      - {id: loop, for_each: {items: "${{ inputs.names }}", concurrency: 20}, uses: test.effect, with: "${{ item }}"}
+    outputs: {count: "${{ steps.loop.output | length }}", last: "${{ steps.loop.output | last }}"}
+"""
+
+
+async def test_a_long_list_does_not_stand_in_a_row() -> None:
+    """It is evaluated again by whoever goes on after a crash; finished items are not repeated."""
+    names = [f"{number:0100d}" for number in range(10_000)]
+    pipeline = read(LONG)
+    run = claim(pipeline, names=names)
+    first = Memory(Probe())
+    hold = Hold()
+    task = asyncio.create_task(first.turn(run, pipeline, hold))
+    while len(first.probe.calls) < 3000:
+        await asyncio.sleep(0)
+    hold.reason = "lost"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    row = next(row for row in first.ledger.attempts() if row.step == "loop")
+    assert row.input == b'{"count":10000}'
+    done = sum(row.status == "succeeded" for row in first.ledger.attempts())
+    second = Memory(Probe(), first.records)
+    ended = await second.finish(run, pipeline)
+    assert ended.outputs == {"count": 10_000, "last": names[-1]}
+    assert len(second.probe.calls) == 10_000 - done
+    assert max(len(row.input or b"") for row in second.ledger.attempts()) < 1000
