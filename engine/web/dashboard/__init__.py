@@ -3,7 +3,20 @@
 from litestar import Router
 
 from engine.web.auth import require_session
-from engine.web.dashboard import approvals, bulk, console, events, links, login, overview, pauses, pipelines, runs
+from engine.web.dashboard import (
+    approvals,
+    bulk,
+    console,
+    events,
+    links,
+    login,
+    overview,
+    pauses,
+    pipelines,
+    replays,
+    runs,
+    versions,
+)
 
 pages = Router(
     "/",
@@ -14,6 +27,8 @@ pages = Router(
         *approvals.handlers,
         *events.handlers,
         *pipelines.handlers,
+        *versions.handlers,
+        *replays.handlers,
         *console.handlers,
         *pauses.handlers,
     ],

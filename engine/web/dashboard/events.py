@@ -5,19 +5,17 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, get, post
-from litestar.params import QueryParameter, URLEncodedBody
-from litestar.response import Redirect
-from msgspec import Meta, Struct
+from litestar import Response, get
+from litestar.params import QueryParameter
+from msgspec import Struct
 
 from engine.errors import NotFound
-from engine.flow.replay import Wanted, replay_event
 from engine.store.rows import EventFilter
 from engine.web.api.models import event_detail
 from engine.web.dashboard.filters import LONGEST
 from engine.web.dashboard.pages import SAMPLE, link, page
 from engine.web.dashboard.rows import run_lines
-from engine.web.parameters import NO_NUL, Cursor, EventId, Who, WithRuntime
+from engine.web.parameters import NO_NUL, Cursor, EventId, WithRuntime
 from engine.web.queries import page_of_events
 
 PAGE = 50
@@ -31,12 +29,6 @@ class BodyView(Struct, frozen=True):
     text: str
     wrap: bool = False
     note: str = ""
-
-
-class ReplayForm(Struct, frozen=True):
-    """The replay button."""
-
-    pipeline: Annotated[str, Meta(max_length=200, pattern=NO_NUL)] = ""
 
 
 @get("/events", include_in_schema=False)
@@ -86,20 +78,6 @@ async def event_page(runtime: WithRuntime, event_id: EventId) -> Response[Any]:
     )
 
 
-@post("/events/{event_id:str}/replay", include_in_schema=False)
-async def replay(
-    runtime: WithRuntime,
-    who: Who,
-    event_id: EventId,
-    data: URLEncodedBody[ReplayForm | None] = None,
-) -> Response[Any]:
-    """The replay button: to the new run if there is one, to the event if there are several or none."""
-    wanted = Wanted(pipeline=(data.pipeline if data else "") or None)
-    replayed = await replay_event(runtime, event_id, wanted, by=who)
-    target = f"/runs/{replayed.runs[0][0]}" if len(replayed.runs) == 1 else f"/events/{event_id}"
-    return Redirect(target, status_code=303)
-
-
 def view_body(content_type: str, body: bytes) -> BodyView:
     """JSON over several lines, text as it is, anything else as hexadecimal digits."""
     if b"\x00" in body[:DUMPED]:
@@ -129,4 +107,4 @@ def _dump(body: bytes) -> BodyView:
     return BodyView("\n".join(lines), note=f"binary, the first {DUMPED} bytes" if len(body) > DUMPED else "binary")
 
 
-handlers = [events_page, event_page, replay]
+handlers = [events_page, event_page]

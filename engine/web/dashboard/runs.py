@@ -87,7 +87,7 @@ async def run_page(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
     now = datetime.now(UTC)
     current_attempts = counting(attempts)
     shown = most_telling(current_attempts)
-    begun = spans(shown)
+    begun = [span for span in spans(shown) if row.replay_of is None or span.start >= row.created_at]
     current = runtime.deployments.current.pipelines.get(row.pipeline)
     picture = None
     if begun:
