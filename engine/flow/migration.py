@@ -61,6 +61,8 @@ def _steps_that_differ(old: Pipeline, new: Pipeline, rows: Rows, there: dict[str
         if place.static in found or any(place.static.startswith((f"{key}/", f"{key}[")) for key in found):
             continue
         message = _difference(place.step, before[place.static], there.get(place.static))
+        if message is None and place.step.for_each is not None and not place.item:
+            message = _items_that_differ(place.step, there[place.static].step, rows.last(place.key))
         if message is not None:
             spot = there.get(place.static)
             at = (new.file, spot.step.position) if spot is not None else (old.file, place.step.position)
@@ -80,6 +82,15 @@ def _difference(step: Step, before: Spot, spot: Spot | None) -> str | None:
     if spot.chain != before.chain:
         return f"step `{name}` has begun; it stands elsewhere there: {_within(spot)}, and not {_within(before)}"
     return None
+
+
+def _items_that_differ(step: Step, other: Step, last: StoredAttempt | None) -> str | None:
+    """Long lists of items do not stand in the row: while the loop is under way they are evaluated again."""
+    if last is None or last.input is None or succeeded(last) or failed(last):
+        return None
+    if step.for_each == other.for_each or "items" in msgspec.json.decode(last.input):
+        return None
+    return f"step `{step.id or step.key}` is under way, and its items would be evaluated anew; they must not differ"
 
 
 def _within(spot: Spot) -> str:

@@ -59,7 +59,7 @@ async def resume_run(
     trace = NewAudit(by=by, action="run.resume", target=run.pipeline, run_id=run_id, detail=_detail(place.key, given))
     if ended:
         plan = plan_retry(pipeline, attempts, error=error, now=now, note=note, decided={place.key: given})
-        return await reopen(runtime, run, plan, trace)
+        return await reopen(runtime, run, pipeline, plan, trace)
     plan = plan_decision(attempts, place, given, now=now, note=note)
     course = Course(
         run_id=run_id,

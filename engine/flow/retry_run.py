@@ -9,8 +9,10 @@ from engine.core.run import ErrorInfo, RunStatus
 from engine.errors import Conflict, HookwrightError, NotFound, Unavailable
 from engine.flow import audit
 from engine.flow.deploy import load_pipeline
+from engine.flow.limits import admit
 from engine.flow.migrate_run import newest, require_no_difference
 from engine.flow.migration import inputs_for
+from engine.flow.readmit import gates_again
 from engine.flow.reopen import Plan, plan_retry
 from engine.flow.stored import Rows, layout, places
 from engine.pipeline.spec import Pipeline
@@ -42,7 +44,8 @@ async def retry_run(runtime: Runtime, run_id: UUID, *, by: str, latest: bool = F
     error = msgspec.json.decode(run.error, type=ErrorInfo) if run.error is not None else None
     plan = plan_retry(pipeline, attempts, error=error, now=datetime.now(UTC), note=f"retried by {by}")
     version = inputs = None
-    if latest and (other := newest(runtime, run)).version != run.version:
+    other = newest(runtime, run) if latest else pipeline
+    if other.version != run.version:
         plan = _in_version(plan, pipeline, other, attempts)
         anew = set(plan.goes_on) & {step for step, _ in plan.superseded}
         kept = [row for row in left_after(plan, attempts) if row.step not in anew]
@@ -55,19 +58,24 @@ async def retry_run(runtime: Runtime, run_id: UUID, *, by: str, latest: bool = F
         run_id=run_id,
         detail={"steps": plan.goes_on[:20]} | ({"from": run.version, "to": version} if version else {}),
     )
-    return await reopen(runtime, run, plan, trace, version=version, inputs=inputs)
+    return await reopen(runtime, run, other, plan, trace, version=version, inputs=inputs)
 
 
 async def reopen(
     runtime: Runtime,
     run: RunRow,
+    pipeline: Pipeline,
     plan: Plan,
     trace: NewAudit,
     *,
     version: str | None = None,
     inputs: bytes | None = None,
 ) -> Reopened:
-    """Queue an ended run with this plan. Of two at once one wins, the other one gets a Conflict."""
+    """Queue an ended run with this plan. Of two at once one wins, the other one gets a Conflict.
+
+    pipeline: as it goes on, whose limits the run has to get through again.
+    """
+    gates = await gates_again(runtime, run, pipeline, inputs or run.inputs)
     course = Course(
         run_id=run.id,
         turn=run.turn,
@@ -77,11 +85,16 @@ async def reopen(
         written=plan.written,
         version=version,
         inputs=inputs,
+        gates=gates,
     )
     number = await runtime.store.reopen_run(course)
     if number is None:
-        raise Conflict(f"run {run.id} changed just now, or its end is being announced: look at it and try again")
-    ring_changed(runtime, run)
+        raise Conflict(f"run {run.id} changed just now, or its end is not over yet: look at it and try again")
+    if gates:
+        runtime.queue.changed(run.id, run.pipeline, RunStatus.QUEUED)
+        await admit(runtime, [run.id])
+    else:
+        ring_changed(runtime, run)
     audit.log(runtime, trace)
     return Reopened(run.id, number, version or run.version, plan.goes_on)
 

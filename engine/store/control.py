@@ -8,25 +8,30 @@ from uuid import UUID
 
 import msgspec
 
+from engine.core.gate import GateRequest
 from engine.store.audit import audit_columns
 from engine.store.database import Database
+from engine.store.ingest import ticket_row
 from engine.store.rows import AttemptRow, NewAudit
 
-# Only once the event of its end is recorded: that is made from the run as it ended.
+# Only once its end is over: its event is recorded, which is made from the run as it ended, and what it held is free.
+# A run with limits has to get through them again; whoever decides on its tickets makes it due.
 REOPEN = """
 update run set status = 'queued', finished_at = null, error = null, outputs = null, message = null, waiting_for = null,
-    cancel_requested = false, woken = false, due_at = now(), rung_at = now(), expires_at = null,
+    cancel_requested = false, woken = false, due_at = case when not $23 then now() end,
+    rung_at = case when not $23 then now() end, gated = run.gated or $23, expires_at = null,
     rounds = run.rounds + 1, reopened_at = now(),
     version = coalesce($4::text, run.version), inputs = coalesce($5::json, run.inputs)
 where run.id = $1 and run.turn = $2 and run.rounds = $3 and run.status in ('failed', 'cancelled')
     and not exists (select from announcement where announcement.run_id = $1)
+    and not exists (select from gate_exit where gate_exit.run_id = $1)
 returning run.id, run.rounds
 """
 # A run that waits looks at once what there is to do. One that is queued has its time, or its turn, already.
 CHANGE = """
 update run set due_at = case when run.status = 'waiting' then now() else run.due_at end,
     rung_at = case when run.status = 'waiting' then now() else run.rung_at end,
-    rounds = run.rounds + 1,
+    rounds = run.rounds + 1, gated = run.gated or $23,
     version = coalesce($4::text, run.version), inputs = coalesce($5::json, run.inputs)
 where run.id = $1 and run.turn = $2 and run.rounds = $3 and run.worker is null and run.finished_at is null
     and not run.cancel_requested
@@ -53,6 +58,13 @@ with taken as ({head}), moved as (
 ), closed as (
     update wait set open = false from taken
     where wait.run_id = $1 and wait.step = any($6::text[]) and wait.event_id is null
+), ticketed as (
+    insert into ticket (run_id, gate_id, kind, scope, key, most, on_limit, max_queued, period, burst)
+    select taken.id, t.gate_id, t.kind, t.scope, t.key, t.most, t.on_limit, t.max_queued, t.period, t.burst
+    from taken, unnest($24::uuid[], $25::text[], $26::text[], $27::text[], $28::integer[], $29::text[],
+        $30::integer[], $31::float8[], $32::integer[]) with ordinality
+        as t (gate_id, kind, scope, key, most, on_limit, max_queued, period, burst, number)
+    order by t.number
 ), audited as (
     insert into audit (id, at, by, action, target, run_id, event_id, detail)
     select a.id, now(), a.by, a.action, a.target, a.run_id, a.event_id, a.detail
@@ -77,7 +89,7 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     """A change of a run's course. turn and rounds: as the run was read; another value by now, and nothing is written.
 
     superseded: attempts (step, number) that count no more. written: those that take their place.
-    version, inputs: None keeps what is stored.
+    version, inputs: None keeps what is stored. gates: what a reopened run has to get through before it may begin.
     """
 
     run_id: UUID
@@ -88,6 +100,7 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     written: Sequence[AttemptRow] = ()
     version: str | None = None
     inputs: bytes | None = None
+    gates: Sequence[GateRequest] = ()
 
 
 class Control:
@@ -123,5 +136,7 @@ class Control:
             [row.started_at for row in written],
             [row.finished_at for row in written],
             *audit_columns([course.audit]),
+            bool(course.gates),
+            *([list(column) for column in zip(*map(ticket_row, course.gates), strict=True)] or [[]] * 9),
         )
         return rows[0]["rounds"] if rows else None

@@ -174,3 +174,16 @@ async def test_a_decision_nobody_makes_is_no_obstacle(house: House) -> None:
     await house.turn(run_id)
     assert (await house.run(run_id)).status == "cancelled"
     assert (house.probe.count("gate"), house.probe.count("last")) == (1, 1)
+
+
+async def test_a_run_that_waits_for_its_turn_ends_at_once(house: House) -> None:
+    """It has not begun; who waits behind it goes on when the slot is free."""
+    await house.deploy("id: test\nconcurrency: {limit: 1}\nsteps: [{id: pause, wait: 1d}]")
+    holder, queued, behind = [await house.start() for _ in range(3)]
+    await house.turn(holder)
+    assert "a slot of" in (await house.run(queued)).waiting_for
+    assert await cancel_run(house.runtime, queued) == "cancelled"
+    assert not await house.turn(behind)
+    await cancel_run(house.runtime, holder)
+    assert await house.turn(holder)
+    assert await house.turn(behind)

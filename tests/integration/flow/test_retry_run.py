@@ -384,3 +384,34 @@ async def test_a_failed_run_goes_on_in_the_newest_version(house: House) -> None:
     assert (run.status, run.version) == (RunStatus.SUCCEEDED, done.version)
     assert house.probe.calls[-1][:2] == ("two", 1)
     assert house.probe.count("one") == 1
+
+
+# Limits
+
+
+async def test_a_run_that_goes_on_gets_through_its_limits_again(house: House) -> None:
+    """It queues behind who has its slot meanwhile, and holds it afterwards."""
+    await house.deploy("""
+        id: test
+        inputs: {who: string}
+        concurrency: {key: "${{ inputs.who }}", limit: 1}
+        steps: [{id: one, uses: test.effect}, {id: pause, wait: 1d}]
+    """)
+    house.probe.script["one"] = [Fail("no")]
+    first = await house.start(who="ann")
+    await house.turn(first)
+    assert (await house.run(first)).status == "failed"
+    second = await house.start(who="ann")
+    await house.turn(second)
+    assert (await house.run(second)).status == "waiting"
+    await retry_run(house.runtime, first, by="ann")
+    run = await house.run(first)
+    assert (run.status, run.due_at) == ("queued", None)
+    assert "a slot of" in run.waiting_for
+    assert not await house.turn(first)
+    await cancel_run(house.runtime, second)
+    assert await house.turn(second)
+    assert await house.turn(first), "the slot is free"
+    assert (await house.run(first)).status == "waiting"
+    third = await house.start(who="ann")
+    assert not await house.turn(third), "and taken again"

@@ -171,3 +171,12 @@ def test_what_was_superseded_does_not_count() -> None:
     """Earlier rounds are history."""
     rows = [row("~1/gone"), *DONE]
     assert differ(OLD, rows=rows) == []
+
+
+def test_items_that_would_be_evaluated_again() -> None:
+    """A long list does not stand in the row of its loop: it must come out the same until the loop is over."""
+    rows = [DONE[0], DONE[1], DONE[2], row("each", "interrupted", given={"count": 2}), row("each[0]/act")]
+    new = OLD.replace("items: [1, 2]", "items: [1, 3]")
+    [difference] = differ(new, rows=rows)
+    assert "its items would be evaluated anew" in difference.message
+    assert differ(new) == []
