@@ -60,6 +60,7 @@ PIPELINES = {
     """,
     "burst": """
         id: burst
+        concurrency: {key: bursts, limit: 1}
         triggers: [{uses: event, with: {type: burst}, debounce: {period: 10ms, key: "${{ event.body.n }}"}}]
         steps: [{id: last, uses: chaos.send, with: "${{ event.body.n }}"}]
     """,
@@ -67,6 +68,24 @@ PIPELINES = {
         id: batch
         triggers: [{uses: event, with: {type: batch}, batch: {max_size: 2, max_wait: 20ms}}]
         steps: [{id: each, for_each: "${{ events }}", uses: chaos.send, with: "${{ item.id }}"}]
+    """,
+    "limited": """
+        id: limited
+        triggers: [{uses: event, with: {type: limited}}]
+        concurrency: {key: one, limit: 1}
+        steps:
+          - {id: begin, uses: chaos.send, with: begin}
+          - {id: middle, uses: chaos.send, with: middle, concurrency: {limit: 1}}
+          - {id: end, uses: chaos.send, with: end}
+    """,
+    "pair": """
+        id: pair
+        triggers: [{uses: event, with: {type: pair}}]
+        concurrency: {limit: 2}
+        steps:
+          - {id: begin, uses: chaos.send, with: begin}
+          - {id: middle, uses: chaos.refuse, with: middle, on_error: continue}
+          - {id: end, uses: chaos.send, with: end}
     """,
     "listener": """
         id: listener
@@ -82,6 +101,9 @@ EFFECTS = {
     ],
     "saga": [["book", "pay", "refund", "unbook", "sorry", "close"]],
     "waiter": [["ask", "thank"]],
+    "limited": [["begin", "middle", "end"]],
+    "pair": [["begin", "end"]],
     "listener": [["heard"]],
 }  # fmt: skip
-OUTCOMES = {"chain": "succeeded", "fan": "succeeded", "saga": "failed", "waiter": "succeeded", "listener": "succeeded"}
+LIMITS = {"limited": 1, "pair": 2}
+OUTCOMES = dict.fromkeys(EFFECTS, "succeeded") | {"saga": "failed"}

@@ -21,6 +21,7 @@ from engine.flow.upkeep import Upkeep
 from engine.listener import Listener
 from engine.runtime import Deployments, Runtime
 from engine.store import Store
+from engine.store.connection import Held
 from engine.worker import Holder
 from tests.chaos.ledger import Effects, Ledger
 
@@ -57,7 +58,8 @@ class Process:
         }
         catalog = msgspec.structs.replace(base.catalog, steps={**base.catalog.steps, **own})
         self.store = Store(base.settings.database_url or "", 2)
-        for connection in (self.store._ingesting, self.store._leasing, self.store._checkpointing, self.store._database):
+        self.connections = [each for each in vars(self.store).values() if isinstance(each, Held)]
+        for connection in (*self.connections, self.store._database):
             self._guard(connection)
         deployments = Deployments(versions=base.deployments.versions)  # compiled once for all
         self.listener = Listener(self.store, bell)
@@ -135,7 +137,7 @@ class Process:
             for task in pending:
                 task.cancel()
             await asyncio.wait(pending)
-        for connection in (self.store._ingesting, self.store._leasing, self.store._checkpointing):
+        for connection in self.connections:
             connection._drop()
         if self.store._database._pool is not None:
             self.store._database._pool.terminate()

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from tests.chaos.pipelines import EFFECTS, OUTCOMES
+from tests.chaos.pipelines import EFFECTS, LIMITS, OUTCOMES
 from tests.chaos.world import Delivery, World
 
 
@@ -30,12 +30,40 @@ async def check(world: World, deliveries: list[Delivery]) -> None:
         assert run["status"] == OUTCOMES[run["pipeline"]], f"{dict(run)}; {story}"
         assert run["worker"] is None, story
         check_effects(world, run, story)
+    check_limits(world, runs, deliveries, story)
+    assert await world.admin.fetchval("select count(*) from ticket") == 0, f"somebody still has a slot; {story}"
+    assert await world.admin.fetchval("select coalesce(sum(held + queued), 0) from gate") == 0, (
+        f"a gate is off; {story}"
+    )
     await check_gathered(world, deliveries, story)
     announced = [run for run in runs if run["pipeline"] in ("chain", "saga")]
     values = sorted(entry.value for run in heard for entry in world.ledger.of(str(run["id"]))[:1])
     assert values == sorted(str(run["id"]) for run in announced), f"an end was announced not once; {story}"
     left = await world.admin.fetchval("select count(*) from attempt where status = 'running'")
     assert left == 0, f"an attempt of an ended run is still running; {story}"
+
+
+def check_limits(world: World, runs: list[Any], deliveries: list[Delivery], story: str) -> None:
+    """Never more runs at once than allowed, from the first effect to the last; those of one key in their order."""
+    for pipeline, most in LIMITS.items():
+        mine = {str(run["id"]) for run in runs if run["pipeline"] == pipeline}
+        entries = [
+            each for each in world.ledger.entries if each.run in mine and each.process not in world.ledger.zombies
+        ]
+        last = {entry.run: index for index, entry in enumerate(entries)}
+        open_runs: list[str] = []
+        began: list[str] = []
+        for index, entry in enumerate(entries):
+            if entry.run not in began:
+                began.append(entry.run)
+                open_runs.append(entry.run)
+            assert len(open_runs) <= most, f"{len(open_runs)} runs of {pipeline} at once; {story}"
+            if last[entry.run] == index:
+                open_runs.remove(entry.run)
+        if most == 1 and not world.ledger.zombies:
+            by_event = {run["event_id"]: str(run["id"]) for run in runs if run["pipeline"] == pipeline}
+            order = [by_event[each.acknowledged] for each in deliveries if each.type == pipeline]
+            assert began == order, f"out of order; {story}"
 
 
 async def check_gathered(world: World, deliveries: list[Delivery], story: str) -> None:

@@ -11,7 +11,7 @@ from tests.chaos.world import Delivery, World, administrator
 SEED = int(os.environ.get("CHAOS_SEED", "0"))
 SCHEDULES = int(os.environ.get("CHAOS_SCHEDULES", "1000"))
 CHUNKS = 10
-KINDS = ("chain", "fan", "saga", "waiter", "burst", "batch")
+KINDS = ("chain", "fan", "saga", "waiter", "burst", "batch", "limited", "limited", "pair", "pair")
 KEPT = ("migration", "pipeline", "pipeline_version", "schedule", "wait_kind", "signing_key", "queue")
 EMPTY = """
 select string_agg('delete from ' || quote_ident(relname), '; ') from pg_class
@@ -26,7 +26,7 @@ async def run_schedules(base: Runtime, database_url: str, chunk: int) -> None:
         empty = await admin.fetchval(EMPTY, KEPT)
         for number in range(chunk, SCHEDULES, CHUNKS):
             world = World(base, admin, SEED + number)
-            deliveries = [Delivery(world.chance.choice(KINDS), {"n": n}) for n in range(world.chance.randint(1, 4))]
+            deliveries = [Delivery(world.chance.choice(KINDS), {"n": n}) for n in range(world.chance.randint(1, 6))]
             answers = [Delivery("paid", each.body) for each in deliveries if each.type == "waiter"]
             try:
                 await world.deliver(deliveries)

@@ -29,6 +29,8 @@ AGED = """
 update run set rung_at = rung_at - interval '1 hour', due_at = due_at - interval '1 hour'
 where finished_at is null and worker is null;
 update gather set due_at = due_at - interval '1 hour';
+update gate_exit set at = at - interval '1 hour';
+update ticket set created_at = created_at - interval '1 hour';
 update announcement set owed_at = owed_at - interval '1 hour'
 """
 DEAD = "update worker set seen_at = 'epoch' where id = any($1::uuid[])"
@@ -183,7 +185,7 @@ class World:
     async def _is_over(self) -> bool:
         owed: bool = await self.admin.fetchval(
             "select exists (select from run where finished_at is null) or exists (select from announcement) "
-            "or exists (select from gather)"
+            "or exists (select from gather) or exists (select from gate_exit)"
         )
         return not owed
 
