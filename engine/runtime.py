@@ -60,6 +60,7 @@ class Runtime:
     options: Mapping[str, str]
     environment: Mapping[str, str]
     log: structlog.stdlib.BoundLogger
+    suspects: asyncio.Lock = field(default_factory=asyncio.Lock)  # steps during which workers have died
     steps_waiting: dict[tuple[UUID, str], asyncio.Event] = field(default_factory=dict)  # in this process, for a limit
 
 

@@ -6,6 +6,7 @@ again.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
@@ -266,20 +267,26 @@ async def _attempt(
     opened: StoredAttempt | None,
 ) -> tuple[Done, datetime]:
     """One attempt, recorded as begun unless it has been; when it began."""
-    started = execution.environment.now()
-    if opened is not None:
-        started = opened.started_at or started
-    else:
-        await _mark(execution, call, number, started)
-    return await _interruptible(execution, frame, call, number, count, started, perform), started
+    suspect = call.step.shape == "action" and counted_deaths(execution.stored.get(call.key, ())) >= MAX_DEATHS - 1
+    async with execution.environment.alone() if suspect else contextlib.nullcontext():
+        started = execution.environment.now()
+        if opened is not None:
+            started = opened.started_at or started
+        else:
+            await _mark(execution, call, number, started)
+        return await _interruptible(execution, frame, call, number, count, started, perform), started
 
 
 async def _mark(execution: Execution, call: Call, number: int, started: datetime) -> None:
-    """Record that the attempt has begun. What finished before is committed before an effect can start."""
-    volatile = call.step.with_.volatile
-    if call.type.effect == Effect.PURE and not volatile:
+    """Record that the attempt has begun. What finished before is committed before an effect can start.
+
+    The record itself can wait, unless it must be known for sure that it has begun: its author cares, or workers of
+    this run have died, and whichever step it was is to be found out.
+    """
+    volatile, died = call.step.with_.volatile, execution.run.deaths > 0
+    if call.type.effect == Effect.PURE and not volatile and not died:
         return  # nothing to protect: it rides on the next commit as finished
-    waits = volatile or execution.unconfirmed
+    waits = volatile or died or execution.unconfirmed or cares(call.step, call.type)
     execution.pending.append(
         AttemptRow(step=call.key, number=number, status=AttemptStatus.RUNNING, input=call.stored, started_at=started)
     )

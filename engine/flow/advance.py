@@ -22,6 +22,10 @@ from engine.pipeline.spec import Pipeline
 from engine.runtime import Runtime
 from engine.store import CheckpointRecord, ClaimedRun, RunUpdate
 
+MAX_DEATHS = (
+    20  # a run whose workers died this often without a wait in between is given up: see also engine.flow.actions
+)
+
 
 async def advance(runtime: Runtime, run: ClaimedRun, hold: Hold) -> None:
     """Carry the run on from its last checkpoint. Never raises for anything the pipeline or a plugin did."""
@@ -33,6 +37,10 @@ async def advance(runtime: Runtime, run: ClaimedRun, hold: Hold) -> None:
             await fail_run(runtime, run, started)
             return
         run = started
+    if run.deaths >= MAX_DEATHS:
+        text = f"given up: {run.deaths} workers died while they held this run"
+        await fail_run(runtime, run, ErrorInfo(type="interrupted", message=text))
+        return
     try:
         pipeline = await load_pipeline(runtime, run.version)
     except HookwrightError as error:

@@ -146,6 +146,10 @@ class LiveEnvironment:
         await wait_until(execution, until, f"the end of step {step.id or key}")
         return {"timed_out": False, "event": None}
 
+    def alone(self) -> contextlib.AbstractAsyncContextManager[Any]:
+        """Steps that may be what kills workers run one at a time, so that the next death tells which it is."""
+        return self.runtime.suspects
+
     def slot(
         self, execution: Execution, frame: Frame, step: Step, key: str
     ) -> contextlib.AbstractAsyncContextManager[None]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -333,6 +333,10 @@ class SimulatedEnvironment:
         await self._dead()
         self._look(execution, frame)
         return await self.waits.wait(execution, frame, step, key, began, until)
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """Nobody dies of a mock."""
+        return nullcontext()
 
     def slot(self, execution: Execution, frame: Frame, step: Step, key: str) -> AbstractAsyncContextManager[None]:
         """Wait for a turn."""

@@ -47,7 +47,7 @@ with holder as (
 )
 select taken.id, taken.pipeline, taken.version, taken.turn, taken.trigger, taken.labels, taken.inputs, taken.vars,
     taken.event_id, taken.created_at, taken.started_at, taken.scheduled_at, taken.replay_of, taken.cancel_requested,
-    taken.queue, taken.batched, taken.parent, taken.gated, taken.reopened_at,
+    taken.queue, taken.batched, taken.parent, taken.deaths, taken.gated, taken.reopened_at,
     event.source, event.type, event.received_at, event.method, event.path, event.query, event.headers,
     event.path_params, event.body, event.delivery_id, event.replay_of as event_replay_of
 from taken left join event on event.id = taken.event_id
@@ -93,6 +93,7 @@ with held as (
             when u.status = 'queued' then coalesce(u.due_at, now())
             else u.due_at end,
         queue = coalesce(u.queue, run.queue),
+        deaths = case when u.status = 'waiting' then 0 else run.deaths end,
         finished_at = case when u.status in ('succeeded', 'failed', 'cancelled') then now() end
     from unnest($3::uuid[], $4::integer[], $5::text[], $6::json[], $7::json[], $8::json[], $9::text[], $10::text[],
         $11::timestamptz[], $26::text[])
@@ -141,7 +142,8 @@ with dead as (
     select id from worker where seen_at < coalesce($2::timestamptz, now()) - make_interval(secs => $1)
     order by id for update skip locked
 ), freed as (
-    update run set status = 'queued', worker = null, due_at = now(), rung_at = now()
+    update run set status = 'queued', worker = null, due_at = now(), rung_at = now(),
+        deaths = least(deaths + 1, 1000)
     where status = 'running' and (
         worker in (select id from dead) or not exists (select from worker where worker.id = run.worker))
     returning run.id
@@ -406,6 +408,7 @@ def _claimed(row: Any, attempts: list[StoredAttempt], events: list[Event] | None
         queue=row["queue"],
         batched=row["batched"],
         parent=row["parent"],
+        deaths=row["deaths"],
         gated=row["gated"],
         events=tuple(events) if events is not None else None,
         reopened_at=row["reopened_at"],

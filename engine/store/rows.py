@@ -213,6 +213,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = DEFAULT_QUEUE
     batched: bool = False
     parent: UUID | None = None
+    deaths: int = 0  # of workers that held it
     gated: bool = False  # it, or a step of it, has been at a limit
     events: tuple[Event, ...] | None = None  # of a batched run
     key_run: UUID | None = None  # whose idempotency keys its steps have; None: its own

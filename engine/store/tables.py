@@ -93,6 +93,7 @@ class Run(Table, tablename="run", db=DB):
     expires_at = Timestamptz(null=True, default=None)  # if it has not begun by then, it is cancelled
     batched = Boolean(null=False, default=False)  # it has `events` in place of `event`
     parent = UUID(null=True, default=None)  # the run that started it
+    deaths = SmallInt(null=False, default=0)  # of workers that held it since it last waited
     gated = Boolean(null=False, default=False)  # it, or a step of it, has been at a limit
     rounds = Integer(null=False, default=0)  # how often a person has changed its course
     reopened_at = Timestamptz(null=True, default=None)  # since then its time counts

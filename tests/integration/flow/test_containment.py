@@ -4,14 +4,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from engine.flow import contain
+from engine.flow.advance import MAX_DEATHS
 from engine.flow.contain import count_leaked
+from engine.flow.execution import Hold
 from engine.plugin import Fail, Retry, StepContext, Stop, hookimpl
 from engine.watchdog import Watchdog
 from engine.worker import Holder
@@ -141,6 +145,7 @@ class Rogue(Probe):
         super().register_steps(register)
         for name in ("at_once", "later", "emits", "uses", "stubborn", "slow_to_end", "block"):
             register(f"rogue.{name}", getattr(self, name), config=Anything, effect="effect")
+        register("rogue.pure_gate", self.wait, config=Anything, effect="pure")
 
 
 @pytest.fixture
@@ -280,3 +285,62 @@ async def test_a_step_that_blocks_the_loop_is_interrupted_and_leases_survive(rog
     (row,) = [row for row in await rogue.attempts(run_id) if row.step == "odd"]
     error = decode(row.error)
     assert (error["type"], "test_containment.py:" in error["message"]) == ("blocked", True)
+
+
+async def die_in(house: House, run_ids: list[UUID], step: str) -> None:
+    """Claim the runs together, kill the worker as soon as the step is at work in one, and rescue what is left."""
+    house.probe.gate, holds = asyncio.Event(), [Hold() for _ in run_ids]
+    house.probe.entered.clear()
+    await house.new_worker()
+    tasks = [asyncio.create_task(house.turn(run_id, hold)) for run_id, hold in zip(run_ids, holds, strict=True)]
+    async with asyncio.timeout(10):
+        await house.probe.entered.wait()
+        for _ in range(20):
+            await asyncio.sleep(0.01)  # whoever else can begin does
+    for hold, task in zip(holds, tasks, strict=True):
+        hold.reason = "lost"
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    house.worker = None
+    await house.runtime.store.rescue(6.0, now=datetime.now(UTC) + timedelta(seconds=60))
+    house.probe.gate = None
+
+
+async def test_a_pure_step_that_kills_its_worker_is_given_up_as_well(rogue: House) -> None:
+    """It leaves no mark while all is well; after the first death it does."""
+    await rogue.deploy("id: test\nsteps: [{id: gate, uses: rogue.pure_gate, with: 1}]")
+    run_id = await rogue.start()
+    for _ in range(4):
+        await die_in(rogue, [run_id], "gate")
+    assert await rogue.turn(run_id)
+    run = await rogue.run(run_id)
+    assert (run.status, decode(run.error)["type"]) == ("failed", "interrupted")
+    assert rogue.probe.count("gate") == 4
+
+
+async def test_who_was_only_there_when_the_worker_died_is_not_given_up(rogue: House) -> None:
+    """After two deaths such steps run one at a time: the third death is that of the one that was at work."""
+    await rogue.deploy("id: test\nsteps: [{id: gate, uses: test.gate}]")
+    run_ids = [await rogue.start() for _ in range(3)]
+    for _ in range(3):
+        await die_in(rogue, run_ids, "gate")
+    for run_id in run_ids:
+        assert await rogue.turn(run_id)
+    statuses = [str((await rogue.run(run_id)).status) for run_id in run_ids]
+    assert sorted(statuses) == ["failed", "succeeded", "succeeded"]
+
+
+async def test_a_run_that_kills_its_workers_outside_of_steps_is_given_up(rogue: House) -> None:
+    """Whatever it is: not for ever."""
+    await rogue.deploy("id: test\nsteps: [{uses: value, with: 1}]")
+    run_id = await rogue.start()
+    for _ in range(MAX_DEATHS):
+        assert await rogue.runtime.store.claim([run_id], await rogue.new_worker(), 1)
+        await rogue.runtime.store.rescue(6.0, now=datetime.now(UTC) + timedelta(seconds=60))
+    await rogue.new_worker()
+    assert await rogue.turn(run_id)
+    run = await rogue.run(run_id)
+    assert (run.status, decode(run.error)["message"]) == (
+        "failed",
+        f"given up: {MAX_DEATHS} workers died while they held this run",
+    )

@@ -123,6 +123,9 @@ class Memory:
         await wait_until(execution, until, "the time")
         return {"timed_out": False, "event": None}
 
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
     def slot(self, execution: Execution, frame: Frame, step: Step) -> AbstractAsyncContextManager[None]:
         return nullcontext()
 
