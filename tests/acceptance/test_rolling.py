@@ -170,3 +170,13 @@ async def test_the_api_answers_what_is_under_way(installation: Installation) -> 
         api.signal(signal.SIGTERM)
         assert await answer in (400, 401)
         assert await api.ended() == 0
+
+
+async def test_a_worker_with_little_memory_works(installation: Installation) -> None:
+    """The limit is for steps that need too much; the worker itself needs little."""
+    await installation.api()
+    installation.env["HOOKWRIGHT_MEMORY"] = "256"
+    worker = await installation.worker()
+    await installation.post_many(50)
+    await installation.all_succeeded(50)
+    assert await replace(worker) < 20

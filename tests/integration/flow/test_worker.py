@@ -10,6 +10,7 @@ from engine import worker
 from engine.core import clock
 from engine.core.clock import Clock
 from engine.flow import environment, execution
+from engine.memory import used_memory
 from engine.worker import Holder
 from tests.integration.flow.conftest import House, Retry
 
@@ -69,3 +70,13 @@ async def test_a_worker_whose_clock_is_a_day_wrong(house: House, monkeypatch: py
     await holder.idle(10)
     run = await house.run(run_id)
     assert (run.status, house.probe.count("late")) == ("waiting", 1), "woken too early, it waits for its time"
+
+
+async def test_a_worker_that_stays_full_is_noticed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What returns ends the worker, after a drain; one with room is left alone."""
+    monkeypatch.setattr(worker, "HEARTBEAT", 0.01)
+    roomy = asyncio.create_task(worker._watch_memory(house.runtime, used_memory() * 10))
+    async with asyncio.timeout(10):
+        await worker._watch_memory(house.runtime, used_memory() // 2)
+    assert not roomy.done()
+    roomy.cancel()
