@@ -64,7 +64,7 @@ def deploy(
     files = find_files(given)
     pipelines, problems = _check(files, load_catalog().catalog, only=only)
     if any(problem.severity == "error" for problem in problems):
-        return _refuse(problems, files, json=json)
+        return _refuse([item for item in problems if item.severity == "error"], files, json=json)
     if not pipelines:
         raise WrongUsage(f"there are no pipelines in {', '.join(map(str, given))}")
     body = {"pipelines": _offers(files.root, pipelines), "only": only, "dry_run": dry_run}

@@ -1,5 +1,6 @@
 """The audit: who did what by hand to runs, events, pipelines and queues."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,11 +26,20 @@ async def record(
     by: the name of the token or session. action: `thing.verb`, such as `run.cancel`. detail: JSON-plain.
     """
     row = NewAudit(by=by, action=action, target=target, run_id=run_id, event_id=event_id, detail=detail)
-    log(runtime, row)
+    await record_all(runtime, [row])
+
+
+async def record_all(runtime: Runtime, rows: Sequence[NewAudit]) -> None:
+    """The same for several things at once."""
+    for row in rows:
+        log(runtime, row)
     try:
-        await runtime.store.insert_audit([row])
+        if rows:
+            await runtime.store.insert_audit(list(rows))
     except Unavailable as error:
-        runtime.log.warning("audit.unwritten", by=by, action=action, target=target, error=str(error))
+        for row in rows:
+            facts = {"by": row.by, "action": row.action, "target": row.target}
+            runtime.log.warning("audit.unwritten", **facts, error=str(error))
 
 
 def log(runtime: Runtime, row: NewAudit) -> None:

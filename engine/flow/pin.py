@@ -15,7 +15,7 @@ from engine.store import ClaimedRun
 async def take_newest(runtime: Runtime, run: ClaimedRun) -> ClaimedRun | ErrorInfo | None:
     """The run as it starts. An error: the newest version does not take its inputs. None: the run was taken over.
 
-    A run that has begun keeps its version, and so does a replay: its version was chosen.
+    A run that has begun keeps its version, and so does a replay whose version was chosen.
     """
     newest = runtime.deployments.current.pipelines.get(run.pipeline)
     if not run.gated or run.turn > 1 or run.attempts or run.replay_of is not None or run.cancel_requested:
@@ -30,6 +30,8 @@ async def take_newest(runtime: Runtime, run: ClaimedRun) -> ClaimedRun | ErrorIn
     encoded = msgspec.json.encode(inputs)
     while True:
         try:
+            if await runtime.store.get_replay(run.id) is not None:
+                return run
             won = await runtime.store.pin_version(run.id, run.turn, newest.version, encoded)
         except Unavailable:
             await asyncio.sleep(RECONNECT)

@@ -1,5 +1,6 @@
 """Replay: a new run from a stored event, or from a run that no event started."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -25,7 +26,7 @@ from engine.pipeline.deployment import Binding, Deployment, deploy
 from engine.pipeline.match import validate_inputs
 from engine.pipeline.spec import Pipeline
 from engine.runtime import Runtime
-from engine.store import IngestRecord, NewRun, ReplayRow, RunSummary
+from engine.store import IngestRecord, NewAudit, NewRun, ReplayRow, RunSummary
 
 LEAST_PREFIX = 4  # characters of a version's hash
 
@@ -87,17 +88,34 @@ async def replay_event(
 
 async def start(runtime: Runtime, plan: Plan, wanted: Wanted, *, by: str = audit.SYSTEM) -> Replayed:
     """Record the runs of a plan, with what they take over, and ring them."""
-    for planned in plan.planned:
-        await _keep(runtime, planned, wanted)
-    runs = [planned.new for planned in plan.planned]
-    ingested = await runtime.store.ingest(IngestRecord(runs=runs)) if runs else None
-    started = ingested.runs if ingested else []
-    if ingested is not None and not ingested.duplicate:
-        await launch(runtime, runs, started)
-    for planned in plan.planned:
-        if (planned.new.id, planned.new.pipeline) in started:
-            await _note(runtime, planned, wanted, by)
-    return Replayed(started, plan.decisions)
+    return (await start_all(runtime, [plan], wanted, by=by))[0]
+
+
+async def start_all(
+    runtime: Runtime, plans: Sequence[Plan], wanted: Wanted, *, by: str = audit.SYSTEM
+) -> list[Replayed]:
+    """The same for several plans, in their order; those of one call share a commit, as far as it can be."""
+    chosen = [msgspec.structs.replace(plan, planned=[_numbered(item) for item in plan.planned]) for plan in plans]
+    for plan in chosen:
+        for planned in plan.planned:
+            await _keep(runtime, planned, wanted)
+    records = [IngestRecord(runs=[planned.new for planned in plan.planned]) for plan in chosen]
+    answers = iter(await asyncio.gather(*(runtime.store.ingest(record) for record in records if record.runs)))
+    replayed, notes = [], []
+    for plan, record in zip(chosen, records, strict=True):
+        ingested = next(answers) if record.runs else None
+        if ingested is not None and not ingested.duplicate:
+            await launch(runtime, record.runs, ingested.runs)
+        started = ingested.runs if ingested is not None else []
+        notes += [_note(item, wanted, by) for item in plan.planned if (item.new.id, item.new.pipeline) in started]
+        replayed.append(Replayed(started, plan.decisions))
+    await audit.record_all(runtime, notes)
+    return replayed
+
+
+def _numbered(planned: Planned) -> Planned:
+    """With a fresh id: runs are in the order of their ids, and plans may have been made in any."""
+    return msgspec.structs.replace(planned, new=msgspec.structs.replace(planned.new, id=uuid7()))
 
 
 async def plan_event(runtime: Runtime, event_id: UUID, wanted: Wanted) -> Plan:
@@ -279,7 +297,11 @@ async def check_takeover(runtime: Runtime, planned: Planned, wanted: Wanted) -> 
 async def _keep(runtime: Runtime, planned: Planned, wanted: Wanted) -> None:
     """Write what the run takes over, before it exists."""
     old, new = planned.old, planned.new
-    if wanted.from_step is None and (not wanted.reuse_keys or old is None):
+    if old is None and wanted.from_step is None:
+        if wanted.version is not None:  # nothing else says that its version was chosen, see engine.flow.pin
+            await runtime.store.keep_replay(ReplayRow(run_id=new.id), None, [])
+        return
+    if wanted.from_step is None and not wanted.reuse_keys:
         return
     steps = await check_takeover(runtime, planned, wanted)
     assert old is not None
@@ -289,17 +311,15 @@ async def _keep(runtime: Runtime, planned: Planned, wanted: Wanted) -> None:
     await runtime.store.keep_replay(kept, old.id if wanted.from_step is not None else None, steps)
 
 
-async def _note(runtime: Runtime, planned: Planned, wanted: Wanted, by: str) -> None:
+def _note(planned: Planned, wanted: Wanted, by: str) -> NewAudit:
     new = planned.new
     detail = {name: value for name, value in (("from", wanted.from_step), ("reuse_keys", wanted.reuse_keys)) if value}
-    await audit.record(
-        runtime,
-        by,
-        "event.replay" if new.event_id is not None else "run.replay",
+    replay_of = str(new.replay_of) if new.replay_of is not None else None
+    return NewAudit(
+        by=by,
+        action="event.replay" if new.event_id is not None else "run.replay",
         target=new.pipeline,
         run_id=new.id,
         event_id=new.event_id,
-        version=new.version,
-        replay_of=str(new.replay_of) if new.replay_of is not None else None,
-        **detail,
+        detail={"version": new.version, "replay_of": replay_of, **detail},
     )

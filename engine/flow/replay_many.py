@@ -1,5 +1,6 @@
 """Replay many events: page by page, each by its key. Nothing is open between two pages, and none is begun twice."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
@@ -9,10 +10,11 @@ from engine.core.catalog import TriggerKind
 from engine.errors import HookwrightError, NotFound, Unavailable
 from engine.flow import audit
 from engine.flow.chain import ENDED, SOURCE
-from engine.flow.replay import Plan, Replayed, Wanted, plan_event, start
+from engine.flow.replay import Plan, Replayed, Wanted, plan_event, start_all
 from engine.runtime import Runtime
 from engine.store import ReplayFilter
 
+AT_ONCE = 8  # events of a page that are read at the same time
 OWN_SOURCES = (SOURCE, ENDED, str(TriggerKind.SCHEDULE))  # they come again by themselves when runs do
 
 
@@ -39,23 +41,42 @@ async def replay_page(
     """
     chosen = msgspec.structs.replace(chosen, without=OWN_SOURCES)
     events, following = await runtime.store.events_to_replay(chosen)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def prepare(event_id: UUID) -> Plan | HookwrightError:
+        async with gate:
+            try:
+                return await plan_event(runtime, event_id, wanted)
+            except Unavailable:
+                raise
+            except HookwrightError as problem:
+                return problem
+
+    plans = await asyncio.gather(*(prepare(event.id) for event in events))
+    ready = [plan for plan in plans if isinstance(plan, Plan)]
+    done = iter(await start_all(runtime, ready, wanted, by=by) if look is None else ())
     found = []
-    for event in events:
-        replayed, reason, error = None, "", ""
-        try:
-            plan = await plan_event(runtime, event.id, wanted)
-            if look is not None:
-                await look(event.id, plan)
-            else:
-                replayed = await start(runtime, plan, wanted, by=by)
-        except Unavailable:
-            raise
-        except NotFound as problem:
-            reason = str(problem)
-        except HookwrightError as problem:
-            error = str(problem)
-        found.append(EventOutcome(event.id, event.type, replayed, reason, error))
+    for event, plan in zip(events, plans, strict=True):
+        if isinstance(plan, NotFound):
+            found.append(EventOutcome(event.id, event.type, reason=str(plan)))
+            continue
+        problem = plan if not isinstance(plan, Plan) else None
+        if look is not None and isinstance(plan, Plan):
+            problem = await _look(look, event.id, plan)
+        replayed = next(done, None) if problem is None else None
+        found.append(EventOutcome(event.id, event.type, replayed, error=str(problem) if problem else ""))
     return found, following
+
+
+async def _look(look: Look, event_id: UUID, plan: Plan) -> HookwrightError | None:
+    """What is wrong with it, if anything is."""
+    try:
+        await look(event_id, plan)
+    except Unavailable:
+        raise
+    except HookwrightError as problem:
+        return problem
+    return None
 
 
 async def count_events(runtime: Runtime, chosen: ReplayFilter) -> int:

@@ -6,12 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from engine.flow.replay import Wanted, plan_event
+from engine.flow.approval_decision import decide_approval
+from engine.flow.replay import Wanted, plan_event, replay_event
 from engine.flow.takeover import CannotTakeOver
 from engine.simulation.differences import Difference
 from engine.simulation.dry_run import dry_run
 from tests.integration.flow.conftest import Fail, House, Retry
 from tests.integration.flow.test_replay import ORDER, receive, run_of
+from tests.integration.flow.test_waits import happen
 
 
 async def rehearse(house: House, event_id: UUID, **wanted: Any) -> Difference:
@@ -180,3 +182,42 @@ async def test_loops_calls_and_waits(house: House) -> None:
     assert differing["each[3]"][0] == "new"
     assert differing["call/alert"] == ("changed", "succeeded", "succeeded", "with")
     assert "each[0]" not in differing
+
+
+async def test_what_a_run_waited_for_comes_again(house: House) -> None:
+    """The event that ended a wait, and what somebody decided, at the time at which it was."""
+    await house.deploy("""
+        id: order
+        triggers: [{uses: event, with: {type: order.*}}]
+        steps:
+          - {id: ask, wait: {approval: {prompt: Go on?}, timeout: 3d, on_reject: continue}}
+          - {id: paid, wait: {events: [{source: stripe, if: incoming.body.id == 'a'}], timeout: 1h}}
+          - {id: told, uses: test.effect, with: "${{ steps.ask.output.by }} ${{ steps.paid.output.event.body.id }}"}
+    """)
+    event_id = await receive(house)
+    run_id = (await run_of(house, event_id)).id
+    await house.turn(run_id)
+    (question,) = await house.runtime.store.approvals_of_run(run_id)
+    await decide_approval(house.runtime, question.id, approved=True, person="ann", via="api")
+    await house.turn(run_id)
+    await happen(house)
+    assert await house.turn(run_id)
+    assert [call[1] for call in house.probe.calls if call[0] == "told"] == ["ann a"]
+    found = await rehearse(house, event_id)
+    assert (found.before, found.after) == ("succeeded", "succeeded")
+    assert "told" not in told(found)
+    assert found.notes == []
+
+
+async def test_a_chosen_version_stays_chosen_in_a_queue(house: House) -> None:
+    """Also of an event that had started nothing: waiting for a turn, runs of triggers take the newest version."""
+    text = ORDER.replace("inputs: {n: integer}", "inputs: {n: integer}\nconcurrency: {key: x}")
+    await house.deploy(text.replace("order.*", "another.*"))
+    event_id = await receive(house)
+    await house.deploy(text)
+    version = house.runtime.deployments.current.pipelines["order"].version
+    await house.deploy(text.replace("with: large", "with: larger"))
+    replayed = await replay_event(house.runtime, event_id, Wanted(version=version))
+    ((run_id, _),) = replayed.runs
+    assert await house.turn(run_id)
+    assert (await house.run(run_id)).version == version
