@@ -76,7 +76,7 @@ async def _ask(
     for parameter in operation.get("parameters", []):
         value = chance.choice(ODD)
         if parameter["in"] == "path":
-            url = url.replace("{" + parameter["name"] + "}", quote(value, safe="") or "x")
+            url = url.replace("{" + parameter["name"] + "}", quote(value, safe="").replace(".", "%2E") or "x")
         elif parameter["in"] == "query" and chance.random() < 0.5:
             query.append((parameter["name"], value))
     content = json.dumps(_body(chance)).encode() if method == "POST" and chance.random() < 0.8 else None
