@@ -5,11 +5,11 @@ import asyncio
 import msgspec
 
 from engine.core.run import ErrorInfo, RunStatus
-from engine.errors import HookwrightError
+from engine.errors import HookwrightError, Unavailable
 from engine.flow.announce import announce, is_awaited
 from engine.flow.deploy import load_pipeline
 from engine.flow.environment import LiveEnvironment
-from engine.flow.execution import Environment, Execution, Hold
+from engine.flow.execution import RECONNECT, Environment, Execution, Hold
 from engine.flow.frame import Parked, TakenOver
 from engine.flow.limits import release
 from engine.flow.pin import take_newest
@@ -42,7 +42,7 @@ async def advance(runtime: Runtime, run: ClaimedRun, hold: Hold) -> None:
         await fail_run(runtime, run, ErrorInfo(type="interrupted", message=text))
         return
     try:
-        pipeline = await load_pipeline(runtime, run.version)
+        pipeline = await _load(runtime, run.version)
     except HookwrightError as error:
         await fail_run(runtime, run, ErrorInfo(type="version", message=f"this version cannot be loaded: {error}"))
         return
@@ -54,6 +54,15 @@ async def advance(runtime: Runtime, run: ClaimedRun, hold: Hold) -> None:
         await release(runtime, run.id)
     if awaited:
         await announce(runtime, run.id)
+
+
+async def _load(runtime: Runtime, version: str) -> Pipeline:
+    """The pipeline; while PostgreSQL is away, that is no reason to fail."""
+    while True:
+        try:
+            return await load_pipeline(runtime, version)
+        except Unavailable:
+            await asyncio.sleep(RECONNECT)
 
 
 async def advance_in(environment: Environment, run: ClaimedRun, pipeline: Pipeline, hold: Hold) -> bool:
