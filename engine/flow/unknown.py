@@ -43,7 +43,7 @@ def may_repeat(message: str) -> bytes:
 
 def cares(step: Step, type_: StepType) -> bool:
     """Whether the step must not be repeated after an unknown outcome."""
-    return step.on_unknown != "retry" and type_.effect == Effect.EFFECT
+    return step.on_unknown != "retry" and type_.effect != Effect.PURE
 
 
 def describe(step: Step, last: AttemptRow) -> str:

@@ -70,7 +70,7 @@ def read_on_unknown(desk: Desk, path: Path, value: Any, uses: str) -> str:
     if uses.startswith(CALL):
         message = "`on_unknown` does not go with the call of a pipeline"
         desk.source.error("E142", path, message, "give it to the steps of that pipeline that need it", key=True)
-    elif type_ is not None and type_.effect != Effect.EFFECT:
+    elif type_ is not None and type_.effect == Effect.PURE:
         message = f"`on_unknown` does not go with `{uses}`, which is {type_.effect}"
         desk.source.error("E142", path, message, "it can be run again without harm: remove the line", key=True)
     return need_word(desk.source, path, value, "`on_unknown`", ON_UNKNOWN) or "retry"

@@ -212,3 +212,22 @@ async def test_an_answer_that_says_no_is_known(house: House, word: str) -> None:
     house.probe.script["charge"] = [Retry("busy", type="rate_limited")]
     assert (await house.finish()).status == "succeeded"
     assert house.probe.count("charge") == 2
+
+
+async def test_a_step_that_is_only_said_to_be_idempotent_may_ask_too(house: House) -> None:
+    """A POST of `http.request` carries a key, and whether its receiver looks at it only the author knows."""
+    await house.deploy("""
+        id: test
+        steps: [{id: charge, uses: test.idempotent, with: paid, on_unknown: fail}]
+    """)
+    run_id = await house.start()
+    worker = await house.new_worker()
+    [run] = await house.runtime.store.claim([run_id], worker, 1)
+    mark = AttemptRow(step="charge", number=1, status=AttemptStatus.RUNNING, input=b'"paid"')
+    await house.runtime.store.checkpoint(CheckpointRecord(run_id=run_id, turn=run.turn, attempts=[mark]))
+    await house.runtime.store._database.fetch("update worker set seen_at = 'epoch'")
+    await house.runtime.store.rescue()
+    await house.new_worker()
+    assert await house.turn(run_id)
+    assert decode((await house.run(run_id)).error)["type"] == "unknown_outcome"
+    assert house.probe.calls == []

@@ -180,7 +180,6 @@ def test_lists_to_repeat_for(value: str, expected: type) -> None:
         ("- {switch: [{if: 'inputs.n > 1', steps: [{uses: value}]}], cache: 1d}", "4:62 E142 `cache` does not go"),
         ("- {wait: 1s, on_unknown: ask}", "4:16 E142 `on_unknown` does not go with `wait`"),
         ("- {uses: value, on_unknown: ask}", "4:19 E142 `on_unknown` does not go with `value`, which is pure"),
-        ("- {uses: http.request, with: {url: a}, on_unknown: ask}", "4:42 E142 `on_unknown` does not go with `http."),
         ("- {uses: mail.send, on_unknown: perhaps}", "4:35 E111 `perhaps` is not possible"),
         # nothing in it
         ("- steps: []", "4:5 E104 `steps` has no steps"),
