@@ -83,7 +83,7 @@ async def deploy_files(runtime: Runtime) -> list[Problem]:
     }
     runtime.deployments.file_problems = list(report.problems)
     await put_in_force(runtime, pipelines, kind="files", by=FILES, origins=origins, rolled_back=back)
-    problems = runtime.deployments.problems
+    problems, runtime.deployments.groups = runtime.deployments.problems, report.groups
     for problem in problems:
         runtime.log.warning("pipeline.problem", file=problem.file, line=problem.line, problem=problem.message)
     runtime.log.info("pipelines.deployed", pipelines=len(pipelines), problems=len(problems))
