@@ -1,10 +1,14 @@
-"""The doorbell: SAQ jobs that name runs, and live updates. Redis may lose all of it; PostgreSQL rings again."""
+"""The doorbell: SAQ jobs that name runs, and live updates. Redis may lose all of it; PostgreSQL rings again.
+
+Each queue of runs is a SAQ queue of its own. Only a small part of a backlog is ever in Redis: while a queue is crowded,
+new runs stay unrung in PostgreSQL, and the leader brings them here in a fair order, see engine/flow/turns.py.
+"""
 
 import asyncio
 import contextlib
 import copy
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,11 +23,16 @@ from engine.core.ids import uuid7
 from engine.errors import Unavailable
 
 NAME = "hookwright"
+DEFAULT = "default"  # the queue of runs whose pipeline names none
 JOB = "advance"  # the one SAQ job: advance the named runs
 BATCH = 16  # runs named by one job
 LAST_RING = 1.0  # seconds for the last ring of a process that stops
 PACE = 0.004  # seconds between two rings of one process: what comes meanwhile shares a job
 MOST_UNRUNG = 20_000  # runs that wait for a Redis that hangs; upkeep rings the rest
+CROWD = 32  # jobs in Redis beyond which runs of a queue are not rung directly
+BACKLOG = "hookwright:backlog:"  # keys that are there while the leader has more runs than it brings
+BACKLOG_LIFE = 1.0  # seconds; a leader that dies must not keep everybody from ringing
+GLANCE = 0.05  # seconds between two looks at a crowded queue
 LIVE = "hookwright:live"  # pub/sub channel of run changes
 LIVE_PERIOD = 0.1  # seconds between two messages of one process
 LIVE_MOST = 100  # changes in one message; pages show no more
@@ -38,8 +47,9 @@ REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 class RunQueue(RedisQueue):
     """SAQ's Redis queue where a job is a hint and nothing is retried: the claim in PostgreSQL decides."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        super().__init__(client, name=NAME, dump=msgspec.json.encode, load=msgspec.json.decode)
+    def __init__(self, client: redis.asyncio.Redis, queue: str = DEFAULT) -> None:
+        name = NAME if queue == DEFAULT else f"{NAME}:{queue}"
+        super().__init__(client, name=name, dump=msgspec.json.encode, load=msgspec.json.decode)
         self._suspects: dict[bytes, float] = {}  # job id -> when it first looked abandoned (monotonic)
         self._away = False
 
@@ -60,8 +70,8 @@ class RunQueue(RedisQueue):
             log.info("redis.back")
         return job
 
-    async def enqueue_many(self, jobs: Sequence[Job]) -> None:
-        """All jobs in one round trip."""
+    async def enqueue_many(self, jobs: Sequence[Job], backlog: str) -> tuple[int, bool]:
+        """All jobs in one round trip. How many wait here then, and whether the key `backlog` is there."""
         async with self.redis.pipeline(transaction=False) as pipe:
             queue = copy.copy(self)
             queue.redis = cast(Any, pipe)  # SAQ sends its script through `client=self.redis`
@@ -69,7 +79,10 @@ class RunQueue(RedisQueue):
                 await queue.enqueue(job)
                 job.queue = self
             self._enqueue_script = queue._enqueue_script
-            await pipe.execute()
+            pipe.llen(self._queued)
+            pipe.exists(backlog)
+            *_, depth, behind = await pipe.execute()
+        return int(depth), bool(behind)
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:
         """Drop jobs whose worker is gone. They are not run again: upkeep rings their runs.
@@ -110,15 +123,20 @@ class Queue:
         self._blocking = redis.asyncio.from_url(
             url, socket_timeout=None, socket_connect_timeout=2, max_connections=1000
         )
-        self._ringing = RunQueue(self._client)
-        self.runs = RunQueue(self._blocking)  # what the SAQ worker takes from
+        self._ringing: dict[str, RunQueue] = {}
         self._changes: dict[UUID, dict[str, Any]] = {}
         self._publishing: asyncio.Task[None] | None = None
-        self._unrung: list[UUID] = []
+        self._unrung: dict[str, list[UUID]] = {}
         self._rung_at = 0.0  # when the bell last rang, on the loop's clock
         self._bell: asyncio.Task[None] | None = None
+        self._crowded: dict[str, float] = {}  # crowded queues, and when they were last looked at (monotonic)
+        self._glance: asyncio.Task[None] | None = None
 
-    async def ring(self, run_ids: Sequence[UUID]) -> None:
+    def runs(self, queue: str = DEFAULT) -> RunQueue:
+        """What a SAQ worker takes the runs of one queue from."""
+        return RunQueue(self._blocking, queue)
+
+    async def ring(self, run_ids: Sequence[UUID], queue: str = DEFAULT) -> None:
         """Ask the workers to advance these runs now. Unavailable if Redis is away; upkeep rings later then."""
         jobs = [
             Job(
@@ -134,17 +152,19 @@ class Queue:
         if not jobs:
             return
         try:
-            await self._ringing.enqueue_many(jobs)
+            depth, behind = await self._list(queue).enqueue_many(jobs, BACKLOG + queue)
         except REDIS_ERRORS as error:
             raise Unavailable(f"Redis is away: {error}") from error
+        self._note(queue, depth, behind)
 
-    def ring_soon(self, run_ids: Sequence[UUID]) -> None:
+    def ring_soon(self, run_ids: Sequence[UUID], queue: str = DEFAULT) -> None:
         """Ring in the background: at once when it is calm, in batches when many come. Nobody waits for the bell.
 
-        A ring that fails is logged; upkeep rings again.
+        A ring that fails is logged; upkeep rings again. One in the wrong queue is passed on by whoever hears it.
         """
-        if len(self._unrung) < MOST_UNRUNG:
-            self._unrung.extend(run_ids)
+        unrung = self._unrung.setdefault(queue, [])
+        if len(unrung) < MOST_UNRUNG:
+            unrung.extend(run_ids)
         if self._bell is None or self._bell.done():
             self._bell = asyncio.create_task(self._ring_unrung())
 
@@ -153,21 +173,78 @@ class Queue:
         while self._unrung:
             if (early := self._rung_at + PACE - loop.time()) > 0:
                 await asyncio.sleep(early)
-            run_ids, self._unrung = self._unrung, []
+            unrung, self._unrung = self._unrung, {}
             self._rung_at = loop.time()
-            try:
-                await self.ring(run_ids)
-            except Unavailable as error:
-                log.warning("ring.failed", runs=len(run_ids), error=str(error))
-            except Exception:  # redis-py lets an AttributeError out if the connection closes under it
-                log.exception("ring.failed", runs=len(run_ids))
+            for queue, run_ids in unrung.items():
+                try:
+                    await self.ring(run_ids, queue)
+                except Unavailable as error:
+                    log.warning("ring.failed", runs=len(run_ids), error=str(error))
+                except Exception:  # redis-py lets an AttributeError out if the connection closes under it
+                    log.exception("ring.failed", runs=len(run_ids))
 
-    async def depth(self) -> int:
-        """Jobs nobody has taken yet. Unavailable if Redis is away."""
+    def _list(self, queue: str) -> RunQueue:
+        if (found := self._ringing.get(queue)) is None:
+            found = self._ringing[queue] = RunQueue(self._client, queue)
+        return found
+
+    # Backlogs
+
+    def crowded(self) -> list[str]:
+        """Queues whose new runs are not to be rung: the leader brings them in their turn.
+
+        What this process last saw when it rang; while there is such a queue, it looks again now and then.
+        """
+        if not self._crowded:
+            return []
+        if (self._glance is None or self._glance.done()) and min(self._crowded.values()) < time.monotonic() - GLANCE:
+            self._glance = asyncio.create_task(self._look_again())
+        return list(self._crowded)
+
+    async def _look_again(self) -> None:
+        queues = list(self._crowded)
+        with contextlib.suppress(Unavailable):
+            depths = await self.depths(queues)
+            try:
+                behind = await self._client.mget([BACKLOG + queue for queue in queues])
+            except REDIS_ERRORS:
+                return
+            for queue, mark in zip(queues, behind, strict=True):
+                self._note(queue, depths[queue], mark is not None)
+
+    def _note(self, queue: str, depth: int, behind: bool) -> None:
+        if behind or depth > CROWD:
+            self._crowded[queue] = time.monotonic()
+        else:
+            self._crowded.pop(queue, None)
+
+    async def mark_backlogs(self, behind: Mapping[str, bool]) -> None:
+        """Tell every process which queues have more runs than are brought, and which have not. Unavailable."""
         try:
-            return await self._ringing.count("queued")
+            async with self._client.pipeline(transaction=False) as pipe:
+                for queue, is_behind in behind.items():
+                    if is_behind:
+                        pipe.set(BACKLOG + queue, 1, px=int(BACKLOG_LIFE * 1000))
+                    else:
+                        pipe.delete(BACKLOG + queue)
+                await pipe.execute()
         except REDIS_ERRORS as error:
             raise Unavailable(f"Redis is away: {error}") from error
+
+    async def depths(self, queues: Iterable[str]) -> dict[str, int]:
+        """Jobs of each queue that nobody has taken yet. Unavailable if Redis is away."""
+        names = list(queues)
+        try:
+            async with self._client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.llen(self._list(name).namespace("queued"))
+                return dict(zip(names, map(int, await pipe.execute()), strict=True))
+        except REDIS_ERRORS as error:
+            raise Unavailable(f"Redis is away: {error}") from error
+
+    async def depth(self, queues: Iterable[str] = (DEFAULT,)) -> int:
+        """Jobs of these queues that nobody has taken yet. Unavailable if Redis is away."""
+        return sum((await self.depths(queues)).values())
 
     async def epoch(self) -> bytes:
         """A token that stays the same until Redis loses its memory (FLUSHALL, restart without a log)."""
@@ -210,7 +287,7 @@ class Queue:
 
     async def close(self) -> None:
         """Ring what is waiting, then close every connection."""
-        for task in (self._publishing, self._bell):
+        for task in (self._publishing, self._bell, self._glance):
             if task is not None:
                 await asyncio.wait([task], timeout=LAST_RING)
                 task.cancel()

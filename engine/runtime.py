@@ -24,7 +24,7 @@ from engine.plugin.observers import Observers
 from engine.queue import Queue, connect_queue
 from engine.secrets import Secrets
 from engine.settings import Settings, load_options
-from engine.store import Store, connect
+from engine.store import QueueSettings, Store, connect
 
 SECRETS_FILE = "secrets.env"
 
@@ -39,6 +39,7 @@ class Deployments:
     problems: list[Problem] = field(default_factory=list)  # of files and triggers, as of the last deployment
     file_problems: list[Problem] = field(default_factory=list)  # of files alone, where this process reads them
     revision: str | None = None  # of what is in force here; see Store.deployment_revision
+    queues: dict[str, QueueSettings] = field(default_factory=dict)  # of project.yaml; empty: not known yet
     loaded: bool = False  # whether `current` was ever set: before that nothing is known about what is in force
 
 
@@ -86,6 +87,7 @@ async def open_runtime(
         stack.push_async_callback(queue.close)
         listener = Listener(store, queue)
         stack.push_async_callback(listener.close)
+        store.crowded = queue.crowded
         cache = connect_cache(settings.redis_url)
         stack.push_async_callback(cache.close)
         stack.push_async_callback(host.observers.close)

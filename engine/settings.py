@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     secrets_file: Path | None = None  # None: <data_dir>/secrets.env
     allow_hosts: tuple[str, ...] = ()  # outbound: hosts, host:port or networks allowed though private
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100  # runs at once per worker
+    queues: tuple[str, ...] = ()  # whose steps this worker carries out; none: of all queues
     max_body: Annotated[int, msgspec.Meta(ge=1024, le=100_000_000)] = 1_000_000  # bytes, default per trigger
     log_level: str = "info"
     log_format: str = "auto"  # auto | json | text; auto: text on a terminal
@@ -62,10 +63,10 @@ def load_settings(environment: Mapping[str, str] = os.environ, **overrides: obje
         if rest == name or rest.startswith((*OPTION_GROUPS, SECRET)) or rest in CLIENT:
             continue
         raw[rest.lower()] = value
-    for field in ("allow_hosts",):
+    raw.update({name: value for name, value in overrides.items() if value is not None})
+    for field in ("allow_hosts", "queues"):
         if isinstance(text := raw.get(field), str):
             raw[field] = [part.strip() for part in text.split(",") if part.strip()]
-    raw.update({name: value for name, value in overrides.items() if value is not None})
     try:
         return msgspec.convert(raw, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:

@@ -1,13 +1,16 @@
-"""The queue edge: a SAQ worker with one job, the runs this process holds, and upkeep."""
+"""The queue edge: a SAQ worker for each queue with one job, the runs this process holds, and upkeep."""
 
 import asyncio
 import contextlib
+import heapq
+import itertools
 import logging
 import os
 import signal
 import socket
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,9 +26,10 @@ from engine.memory import MEGABYTE, give_back, limit_memory, settle, used_memory
 from engine.queue import JOB
 from engine.runtime import Runtime, open_runtime
 from engine.settings import Settings
-from engine.store import CheckpointRecord, ClaimedRun, RunUpdate
+from engine.store import DEFAULT_QUEUE, CheckpointRecord, ClaimedRun, RunUpdate
 
 TAKERS = 4  # SAQ jobs handed over at once; each names up to 16 runs
+OTHER_TAKERS = 2  # the same of each further queue
 LET_GO = 5.0  # seconds to write what was interrupted
 SKEW = 1.0  # seconds between our clock and PostgreSQL's that are worth a word
 HANDED_BACK = 5.0  # seconds until a run goes on for which there was no memory
@@ -41,26 +45,51 @@ class Holder:
         self._runtime = runtime
         self.worker_id = worker_id
         self._most = runtime.settings.concurrency
+        self._queues = runtime.settings.queues or None
         self._holds: dict[UUID, tuple[Hold, asyncio.Task[None]]] = {}
-        self._freed = asyncio.Event()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []  # jobs for which there is no room, by priority
+        self._numbers = itertools.count()
         self._draining = False
 
-    async def take(self, _context: Any, *, run_ids: list[str]) -> None:
+    async def take(self, _context: Any, *, run_ids: list[str], queue: str = DEFAULT_QUEUE) -> None:
         """The SAQ job: claim these runs and start them. Returns at once; a slow run keeps its lease, not the job."""
-        while len(self._holds) >= self._most and not self._draining:
-            self._freed.clear()
-            await self._freed.wait()
+        await self._room(queue)
         if self._draining:
             return  # upkeep of another worker rings them
+        named = [UUID(run_id) for run_id in run_ids]
         try:
-            claimed = await self._runtime.store.claim(
-                [UUID(run_id) for run_id in run_ids], self.worker_id, len(run_ids)
-            )
+            claimed = await self._runtime.store.claim(named, self.worker_id, len(named), self._queues)
+            for run in claimed:
+                self._start(run)
+            if self._queues is not None and len(claimed) < len(named):
+                await self._pass_on(set(named) - {run.id for run in claimed})
         except Unavailable as error:
             self._runtime.log.warning("claim.failed", runs=len(run_ids), error=str(error))
-            return
-        for run in claimed:
-            self._start(run)
+        finally:
+            self._let_in()
+
+    async def _room(self, queue: str) -> None:
+        """Wait for room. Jobs of queues with a higher priority go first."""
+        while len(self._holds) >= self._most and not self._draining:
+            settings = self._runtime.deployments.queues.get(queue)
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            priority = settings.priority if settings is not None else 0
+            heapq.heappush(self._waiting, (-priority, next(self._numbers), turn))
+            await turn
+
+    def _let_in(self) -> None:
+        """Let the next job in if there is room; all of them once the worker stops."""
+        while self._waiting and (len(self._holds) < self._most or self._draining):
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                if not self._draining:
+                    return
+
+    async def _pass_on(self, run_ids: set[UUID]) -> None:
+        """Ring those that came to the wrong queue where they belong."""
+        for run_id, queue in await self._runtime.store.misrouted(list(run_ids), self._queues or ()):
+            self._runtime.queue.ring_soon([run_id], queue)
 
     async def beat(self) -> None:
         """Renew the leases and hear which runs are to be cancelled.
@@ -94,7 +123,7 @@ class Holder:
         hurry: nobody wants to wait for that any more.
         """
         self._draining = True
-        self._freed.set()
+        self._let_in()
         for hold, _ in self._holds.values():
             hold.draining = True
         await _first(self.idle(self._runtime.settings.grace), hurry.wait())
@@ -139,12 +168,13 @@ class Holder:
         held = self._holds.get(run_id)
         if held is not None and held[0] is hold:
             del self._holds[run_id]
-        self._freed.set()
+        self._let_in()
 
 
 async def register(runtime: Runtime) -> UUID:
     """A new row for this process; its leases hang on it."""
-    return await runtime.store.register_worker("worker", socket.gethostname(), os.getpid())
+    queues = runtime.settings.queues or None
+    return await runtime.store.register_worker("worker", socket.gethostname(), os.getpid(), queues)
 
 
 async def run_worker(settings: Settings) -> None:
@@ -158,19 +188,25 @@ async def run_worker(settings: Settings) -> None:
         holder, upkeep = Holder(runtime, await register(runtime)), Upkeep(runtime)
         await holder.beat()
         await upkeep.follow()
-        taker = _taker(runtime, holder)
+        takers = Takers(runtime, holder)
+        takers.follow()
         tasks = [
-            asyncio.create_task(taker.start(), name="taker"),
             asyncio.create_task(_heartbeat(runtime, holder), name="heartbeat"),
-            asyncio.create_task(_upkeep(runtime, upkeep), name="upkeep"),
+            asyncio.create_task(_upkeep(runtime, upkeep, takers), name="upkeep"),
+            asyncio.create_task(_ring(runtime, upkeep), name="bell"),
         ]
         if settings.memory is not None and limit_memory(settings.memory):
             tasks.append(asyncio.create_task(_watch_memory(runtime, settings.memory * MEGABYTE), name="memory"))
         settle()
-        runtime.log.info("worker.started", worker=str(holder.worker_id), concurrency=settings.concurrency)
+        runtime.log.info(
+            "worker.started",
+            worker=str(holder.worker_id),
+            concurrency=settings.concurrency,
+            queues=settings.queues or "all",
+        )
         await _until(stopping, tasks)
         runtime.log.info("worker.stopping", worker=str(holder.worker_id))
-        await taker.stop()
+        await takers.stop()
         await holder.drain(hurry)
         for task in tasks:
             task.cancel()
@@ -218,15 +254,39 @@ async def _until(stopping: asyncio.Event, tasks: list[asyncio.Task[None]]) -> No
             raise error
 
 
-def _taker(runtime: Runtime, holder: Holder) -> Any:
-    taker: Any = Worker(
-        runtime.queue.runs,
-        functions=[(JOB, holder.take)],
-        concurrency=TAKERS,
-        timers={"sweep": 10, "worker_info": 5, "abort": 60, "schedule": 60},
-    )
-    taker.SIGNALS = []  # the signals are ours: runs are drained first
-    return taker
+class Takers:
+    """A SAQ worker for each queue that this process serves."""
+
+    def __init__(self, runtime: Runtime, holder: Holder) -> None:
+        self._runtime = runtime
+        self._holder = holder
+        self._takers: dict[str, tuple[Any, asyncio.Task[None]]] = {}
+
+    def follow(self) -> None:
+        """Begin to take from queues that are new. Raises what ended one of those that there are: that is a defect."""
+        for name, (_, task) in self._takers.items():
+            if task.done():
+                task.result()
+                raise RuntimeError(f"the taker of queue {name} has ended")
+        for name in self._runtime.settings.queues or {DEFAULT_QUEUE, *self._runtime.deployments.queues}:
+            if name not in self._takers:
+                taker = self._taker(name)
+                self._takers[name] = (taker, asyncio.create_task(taker.start(), name=f"taker {name}"))
+
+    def _taker(self, queue: str) -> Any:
+        taker: Any = Worker(
+            self._runtime.queue.runs(queue),
+            functions=[(JOB, partial(self._holder.take, queue=queue))],
+            concurrency=TAKERS if queue == DEFAULT_QUEUE else OTHER_TAKERS,
+            timers={"sweep": 10, "worker_info": 5, "abort": 60, "schedule": 60},
+        )
+        taker.SIGNALS = []  # the signals are ours: runs are drained first
+        return taker
+
+    async def stop(self) -> None:
+        """Take nothing more."""
+        await asyncio.gather(*(taker.stop() for taker, _ in self._takers.values()))
+        await asyncio.gather(*(task for _, task in self._takers.values()), return_exceptions=True)
 
 
 async def _heartbeat(runtime: Runtime, holder: Holder) -> None:
@@ -238,7 +298,7 @@ async def _heartbeat(runtime: Runtime, holder: Holder) -> None:
         await asyncio.sleep(HEARTBEAT)
 
 
-async def _upkeep(runtime: Runtime, upkeep: Upkeep) -> None:
+async def _upkeep(runtime: Runtime, upkeep: Upkeep, takers: Takers) -> None:
     while True:
         try:
             await upkeep.follow()
@@ -247,4 +307,17 @@ async def _upkeep(runtime: Runtime, upkeep: Upkeep) -> None:
             runtime.log.warning("upkeep.failed", error=str(error))
         except Exception:
             runtime.log.exception("upkeep.broken")
+        takers.follow()
         await asyncio.sleep(PERIOD)
+
+
+async def _ring(runtime: Runtime, upkeep: Upkeep) -> None:
+    while True:
+        pause = PERIOD
+        try:
+            pause = await upkeep.tick()
+        except Unavailable as error:
+            runtime.log.warning("bell.failed", error=str(error))
+        except Exception:
+            runtime.log.exception("bell.broken")
+        await asyncio.sleep(pause)

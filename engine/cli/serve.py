@@ -55,6 +55,7 @@ def worker(
     *,
     concurrency: int | None = None,
     grace: float | None = None,
+    queues: str | None = None,
     json: JsonLog = False,
     parent: Annotated[int | None, Hidden] = None,
 ) -> int:
@@ -62,7 +63,7 @@ def worker(
 
     Needs DATABASE_URL and REDIS_URL. Run as many as you like, on any machines.
 
-    Example: `hookwright worker --concurrency 200`
+    Examples: `hookwright worker --concurrency 200`, `hookwright worker --queues ai,default`
 
     Parameters
     ----------
@@ -70,8 +71,11 @@ def worker(
         Runs at the same time. Default: HOOKWRIGHT_CONCURRENCY, else 100.
     grace
         Seconds that steps under way get after SIGTERM. Default: HOOKWRIGHT_GRACE, else 20.
+    queues
+        Queues whose steps it carries out, separated by commas. Default: HOOKWRIGHT_QUEUES, else all.
     """
-    settings = _start("worker", parent, concurrency=concurrency, grace=grace, log_format="json" if json else None)
+    log_format = "json" if json else None
+    settings = _start("worker", parent, concurrency=concurrency, grace=grace, queues=queues, log_format=log_format)
     import asyncio
 
     import uvloop

@@ -52,6 +52,11 @@ EITHER: Mapping[tuple[str, str], Schema] = {  # kinds `any` and `template` that 
     ("rate_limit", "limit"): LIMIT,
     ("respond", "status"): LIMIT,
     ("respond", "after"): {"type": "string"},
+    ("project", "queues"): {
+        "type": ["array", "object", "null"],
+        "items": {"type": "string"},
+        "additionalProperties": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/queue"}]},
+    },
     ("test_expect", "emitted"): {"type": ["array", "null"]},
     ("test_expect", "started"): {"type": ["array", "null"]},
     ("test_step", "errors"): {"type": ["array", "null"]},

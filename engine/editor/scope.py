@@ -77,7 +77,7 @@ def _event(path: FilePath) -> dict[str, Any] | None:
 
 
 def _unit(source: Source, text: str, repository: Repository, project: Project) -> Unit:
-    return Unit(source, text, Files(repository.root), project.env, project.queues, project.defaults)
+    return Unit(source, text, Files(repository.root), project.env, frozenset(project.queues), project.defaults)
 
 
 def _called(repository: Repository, data: Any) -> list[Known]:

@@ -23,6 +23,7 @@ from engine.flow.attempts import FAILURES, as_text, failure_of, make_row, observ
 from engine.flow.chain import TOO_LONG, ChainTooLong
 from engine.flow.execution import NEVER, Call, Done, Execution, counted
 from engine.flow.frame import Frame, OutOfTime, RunStopped, StepGaveUp
+from engine.flow.routing import reach
 from engine.flow.unknown import UNKNOWN_OUTCOME, cares, counted_deaths, describe, is_unknown, lost_answer, may_repeat
 from engine.pipeline.expression import ExpressionError, from_stored, to_stored
 from engine.pipeline.spec import Cache, Repeat, Step
@@ -44,6 +45,8 @@ async def run_action(execution: Execution, frame: Frame, step: Step, key: str) -
         return finished
     if frame.recalling or execution.hold.reason or execution.hold.draining:
         await ready(execution, frame, step, earlier)
+    if step.queue is not None or frame.queue is not None or execution.environment.pool.queues:
+        await reach(execution, frame, step, key)
     type_ = execution.environment.catalog.steps.get(step.uses)
     if type_ is None:
         raise refuse(execution, step, key, "unknown_step", f"step type `{step.uses}` is not installed on this worker")

@@ -164,6 +164,8 @@ async def _let_go(execution: Execution, update: RunUpdate) -> None:
         await execution.checkpoint(update)
     except TakenOver:
         return
+    if update.queue is not None and update.status == RunStatus.QUEUED:
+        execution.environment.pool.hand_over(execution.run.id, update.queue)
 
 
 async def fail_run(runtime: Runtime, run: ClaimedRun, error: ErrorInfo) -> None:

@@ -19,6 +19,7 @@ from engine.flow.attempts import ENDED
 from engine.flow.execution import Call, Done, Execution
 from engine.flow.fitting import check_output
 from engine.flow.frame import Frame, OutOfTime, RunStopped, Scope, StepGaveUp, pending
+from engine.flow.routing import queue_of
 from engine.flow.sections import RunSteps, Verdict, carry_out, run_aftermath
 from engine.flow.undo import undoes
 from engine.flow.variables import evaluate_vars
@@ -44,11 +45,12 @@ async def run_call(execution: Execution, frame: Frame, step: Step, key: str, run
     opened = earlier[-1] if earlier and earlier[-1].status not in ENDED else None
     if opened is None:
         await ready(execution, frame, step, earlier)
+    queue = queue_of(execution, frame, step, key)
 
     async def perform(
         execution: Execution, frame: Frame, call: Call, count: int, number: int, started: datetime
     ) -> Done:
-        child = _child(frame, key, callee, number) if callee is not None else None
+        child = _child(frame, key, callee, number, queue) if callee is not None else None
         refused = _refused(call, child, count)
         if refused is not None or callee is None or child is None:
             return refused or _failed(call, count, "unknown_pipeline", f"there is no pipeline `{step.pipeline}`")
@@ -95,15 +97,15 @@ async def _recall(
 ) -> None:
     """Learn again what a finished call could have to undo."""
     stored = next((row.input for row in execution.stored[key] if row.input is not None), b"{}")
-    child = _child(frame, key, callee, number).recall()
+    child = _child(frame, key, callee, number, None).recall()
     child.scope.roots["inputs"] = validate_inputs(callee, msgspec.json.decode(stored))
     with contextlib.suppress(StepGaveUp, RunStopped, OutOfTime, ExpressionError):
         _set_vars(execution, child)
         await run_steps(execution, child, callee.steps)
 
 
-def _child(frame: Frame, key: str, callee: Pipeline, number: int) -> Frame:
-    """The callee's own place."""
+def _child(frame: Frame, key: str, callee: Pipeline, number: int, queue: str | None) -> Frame:
+    """The callee's own place. queue: of its steps that name none."""
     steps = pending(callee.steps, callee.on_error, callee.finally_)
     outer = frame.scope.roots
     run: dict[str, Any] = {**outer["run"], "pipeline": callee.id, "version": callee.version}
@@ -111,7 +113,8 @@ def _child(frame: Frame, key: str, callee: Pipeline, number: int) -> Frame:
     run.pop("compensated", None)
     roots = {"inputs": {}, "vars": {}, "env": outer["env"], "steps": steps, "run": run}
     prefix = f"{key}/" if number == 1 else f"{key}#{number}/"
-    return Frame(callee, Scope(roots, None), steps, prefix, recalling=frame.recalling, depth=frame.depth + 1)
+    depth = frame.depth + 1
+    return Frame(callee, Scope(roots, None), steps, prefix, recalling=frame.recalling, depth=depth, queue=queue)
 
 
 def _refused(call: Call, child: Frame | None, count: int) -> Done | None:

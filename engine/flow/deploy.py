@@ -13,7 +13,7 @@ from engine.pipeline.check import Problem, Report, check_files, format_problem, 
 from engine.pipeline.deployment import Deployment, deploy
 from engine.pipeline.spec import Pipeline
 from engine.runtime import Runtime
-from engine.store import PipelineRow
+from engine.store import PipelineRow, QueueSettings
 
 POLL = 1.0  # seconds between looks at the files, and at what others have deployed
 FILES = "files"  # who has deployed what was found in the folder
@@ -49,7 +49,7 @@ def read_files(runtime: Runtime) -> Report:
             report.problems += unsupported(pipeline, _text(root / pipeline.file))
         else:
             good.append(pipeline)
-    return Report(pipelines=good, problems=report.problems, groups=report.groups)
+    return Report(pipelines=good, problems=report.problems, groups=report.groups, queues=report.queues)
 
 
 def pipeline_files(folder: Path) -> Iterable[Path]:
@@ -81,6 +81,9 @@ async def deploy_files(runtime: Runtime) -> list[Problem]:
         for pipeline in pipelines
         if (row := rolled.get(pipeline.id)) is not None and row.version == pipeline.version
     }
+    queues = {name: QueueSettings(*rule) for name, rule in report.queues.items()}
+    await runtime.store.set_queues(queues)
+    runtime.deployments.queues, runtime.deployments.groups = queues, report.groups
     runtime.deployments.file_problems = list(report.problems)
     await put_in_force(runtime, pipelines, kind="files", by=FILES, origins=origins, rolled_back=back)
     problems, runtime.deployments.groups = runtime.deployments.problems, report.groups
@@ -101,6 +104,7 @@ async def deploy_stored(runtime: Runtime) -> None:
             raise
         except HookwrightError as error:
             runtime.log.warning("pipeline.unloadable", pipeline=row.id, error=str(error))
+    runtime.deployments.queues = await runtime.store.list_queues()
     _use(runtime, bind_all(runtime, pipelines), revision)
 
 

@@ -49,6 +49,7 @@ from engine.flow.emit import emit_events
 from engine.flow.execute import execute
 from engine.flow.execution import Call, Done, Environment, Execution
 from engine.flow.frame import Frame
+from engine.flow.pool import LivePool
 from engine.flow.slots import step_slot
 from engine.pipeline.spec import Step
 from engine.plugin.api import StartedRun
@@ -68,6 +69,7 @@ class LiveEnvironment:
         self.runtime = runtime
         self.gated = False  # an attempt has asked for a turn
         self.ended = False  # this visit has ended the run
+        self.pool = LivePool(runtime)
         self.catalog: Catalog = runtime.catalog
         self.variables: Mapping[str, str] = runtime.environment
         self.log: structlog.stdlib.BoundLogger = runtime.log

@@ -1,7 +1,8 @@
 """One visit of a worker to a run: what is known, what is pending, and the world it happens in."""
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from engine.core.outcome import Outcome
 from engine.core.run import AttemptStatus, ErrorInfo, RunStatus
 from engine.errors import Unavailable
 from engine.flow.frame import Frame, Parked, Scope, TakenOver, pending
+from engine.flow.pool import Pool
 from engine.pipeline.spec import Pipeline, Step
 from engine.plugin.api import StartedRun
 from engine.plugin.observers import Observers
@@ -64,6 +66,8 @@ class Environment(Protocol):
     sleeps_through: bool  # long delays are slept here in place of letting the run go
     jitter: bool  # delays of retries are drawn, not the full computed ones
 
+    @property
+    def pool(self) -> Pool: ...  # which queues are served, here and elsewhere
     @property
     def catalog(self) -> Catalog: ...
     @property
@@ -114,6 +118,19 @@ class Undo(NamedTuple):
     step: Step
 
 
+class Parking(NamedTuple):
+    """Why a branch waits and until when. None: the worker stops.
+
+    hop: it goes on at once, with workers of that queue. yields: it could go on here and makes room for one that hops.
+    """
+
+    due_at: datetime | None
+    reason: str = ""
+    hop: str | None = None
+    yields: bool = False
+    since: float = 0.0  # time.monotonic()
+
+
 @dataclass
 class Execution:
     """Everything one visit works with."""
@@ -131,7 +148,8 @@ class Execution:
     open_calls: list[Frame] = field(default_factory=list)  # called pipelines a cancellation went through, inner first
     closing: bool = False  # it ends as cancelled: it is not let go any more
     active: int = 1  # branches that are at work; the others are parked or wait for branches of their own
-    parked: dict[object, tuple[datetime | None, str]] = field(default_factory=dict)  # due (None: at once), and why
+    parked: dict[object, Parking] = field(default_factory=dict)
+    moved: bool = False  # this visit has begun to carry out a step
     kept: list[AttemptRow] | None = None  # rows written since the pipeline's own steps are over, see keep()
     released: RunUpdate | None = None  # what becomes of the run, once everybody is parked
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)  # of the wait that looks: an event ends only one
@@ -256,19 +274,35 @@ class Execution:
         recheck: seconds to wait here at most, since what is waited for may happen while others keep the run here.
         bell: somebody in this process sets it when that happens.
         """
+        left = recheck
+        if due_at is not None and due_at != NEVER:
+            until = max(0.0, (due_at - self.environment.now()).total_seconds())
+            left = until if recheck is None else min(until, recheck)
+        await self._park(Parking(due_at, reason), left, bell)
+
+    async def hop(self, queue: str, *, yields: bool = False) -> None:
+        """Wait here while others of this run work, then go on with a worker of that queue. Parked: as above."""
+        await self._park(Parking(NEVER, hop=queue, yields=yields, since=time.monotonic()), None)
+
+    def wants_to_leave(self, patience: float) -> bool:
+        """Whether a branch has waited so many seconds to go on elsewhere, and this visit was not in vain."""
+        if not self.parked or not self.moved:
+            return False
+        return any(
+            parking.hop is not None and not parking.yields and time.monotonic() - parking.since > patience
+            for parking in self.parked.values()
+        )
+
+    async def _park(self, parking: Parking, seconds: float | None, bell: asyncio.Event | None = None) -> None:
         if self.active > 1:
             self.checkpoint_later()
         me = object()
-        self.parked[me] = (due_at, reason)
+        self.parked[me] = parking
         self.active -= 1
         kept = False
         try:
             self.check_parked()
-            left = recheck
-            if due_at is not None and due_at != NEVER:
-                until = max(0.0, (due_at - self.environment.now()).total_seconds())
-                left = until if recheck is None else min(until, recheck)
-            if not await self._all_leave(left, bell):
+            if not await self._all_leave(seconds, bell):
                 return
             kept = True
             raise Parked
@@ -295,12 +329,14 @@ class Execution:
             self._leaving.set()
 
     def _release(self) -> RunUpdate:
-        due = [at for at, _ in self.parked.values() if at is not None]
-        if self.hold.draining or len(due) < len(self.parked):
+        places = self.parked.values()
+        if self.hold.draining or any(parking.due_at is None for parking in places):
             return RunUpdate(status=RunStatus.QUEUED)
-        _, reason = min(((at, why) for at, why in self.parked.values() if at), default=(None, ""))
-        at = min([*due, *self.deadlines], default=NEVER)
-        return RunUpdate(status=RunStatus.WAITING, due_at=None if at == NEVER else at, waiting_for=reason)
+        if hops := {parking.hop for parking in places if parking.hop is not None and not parking.yields}:
+            return RunUpdate(status=RunStatus.QUEUED, queue=next_queue(self.run.queue, hops))
+        first = min(places, key=lambda parking: (parking.due_at, parking.reason))
+        at = min([parking.due_at for parking in places if parking.due_at] + self.deadlines)
+        return RunUpdate(status=RunStatus.WAITING, due_at=None if at == NEVER else at, waiting_for=first.reason)
 
     # Keeping
 
@@ -320,6 +356,11 @@ class Execution:
 def counted(attempts: list[StoredAttempt]) -> int:
     """Attempts that count as tries: a clean stop gives its attempt back, see architecture promise 6."""
     return sum(attempt.status != AttemptStatus.INTERRUPTED for attempt in attempts)
+
+
+def next_queue(current: str, wanted: Iterable[str]) -> str:
+    """The queue that is visited next, round and round in the order of their names: none is left out."""
+    return min(wanted, key=lambda queue: (queue <= current, queue))
 
 
 def now() -> datetime:

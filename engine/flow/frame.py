@@ -96,6 +96,7 @@ class Frame:
     outputs: dict[str, Any] = field(default_factory=dict)  # by the step's own key, what groups and fallbacks hand on
     recalling: bool = False  # only take over what is stored: the first step that is not finished raises OutOfTime
     depth: int = 0  # of calls
+    queue: str | None = None  # of steps that name none: that of the call they stand in
 
     def key(self, step: Step) -> str:
         """Under which the attempts of this step are stored."""
@@ -104,11 +105,15 @@ class Frame:
     def extended(self, **roots: Any) -> "Frame":
         """The same place with more names."""
         scope = self.scope.extended(**roots)
-        return Frame(self.pipeline, scope, self.steps, self.prefix, self.outputs, self.recalling, self.depth)
+        return Frame(
+            self.pipeline, scope, self.steps, self.prefix, self.outputs, self.recalling, self.depth, self.queue
+        )
 
     def recall(self, recalling: bool = True) -> "Frame":
         """The same place, where nothing new is begun."""
-        return Frame(self.pipeline, self.scope, self.steps, self.prefix, self.outputs, recalling, self.depth)
+        return Frame(
+            self.pipeline, self.scope, self.steps, self.prefix, self.outputs, recalling, self.depth, self.queue
+        )
 
     def show(self, step: Step, status: str, **more: Any) -> None:
         """Set what `steps.ID` shows, and the output that others hand on."""

@@ -134,7 +134,7 @@ async def _fire(runtime: Runtime, rows: Sequence[GatherRow], moment: datetime) -
     for record, answer in zip(records, answers, strict=True):
         if isinstance(answer, HookwrightError) or answer.duplicate:
             continue
-        await launch(runtime, record.runs, answer.runs)
+        await launch(runtime, record.runs, answer)
         for decision in record.decisions:
             facts = {"pipeline": decision.pipeline, "trigger": decision.trigger, "reason": decision.reason}
             runtime.log.warning("gather.refused", **facts, **decision.detail)

@@ -210,7 +210,9 @@ class Loop:
         steps = frame.steps | self._views
         scope = frame.scope.extended(**{self.each.name: self.items[index], "index": index, "steps": steps})
         prefix = f"{self._item_key(index)}/"
-        return Frame(frame.pipeline, scope, steps, prefix, recalling=frame.recalling, depth=frame.depth)
+        return Frame(
+            frame.pipeline, scope, steps, prefix, recalling=frame.recalling, depth=frame.depth, queue=frame.queue
+        )
 
 
 def tolerated(each: ForEach, count: int) -> int | None:

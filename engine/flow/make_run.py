@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -17,7 +16,7 @@ from engine.pipeline.expression import ExpressionError
 from engine.pipeline.match import render_inputs
 from engine.pipeline.spec import Pipeline, Trigger
 from engine.runtime import Runtime
-from engine.store import NewRun
+from engine.store import Ingested, NewRun
 
 
 def make_run(
@@ -77,22 +76,14 @@ def render_labels(runtime: Runtime, pipeline: Pipeline, scope: Mapping[str, Any]
     return labels
 
 
-async def launch(runtime: Runtime, runs: Sequence[NewRun], written: Sequence[tuple[UUID, str]]) -> None:
-    """Let the runs that were written begin: those with limits when it is their turn. Never raises for the databases."""
-    limited = {run.id for run in runs if run.gates}
-    if not limited:
-        ring(runtime, written)
-        return
-    ring(runtime, [found for found in written if found[0] not in limited])
-    for run_id, pipeline in written:
-        runtime.queue.changed(run_id, pipeline, "queued")
-    await admit(runtime, [run_id for run_id, _ in written if run_id in limited])
+async def launch(runtime: Runtime, runs: Sequence[NewRun], ingested: Ingested) -> None:
+    """Let the runs that were written begin: those with limits when it is their turn. Never raises for the databases.
 
-
-def ring(runtime: Runtime, runs: Sequence[tuple[UUID, str]]) -> None:
-    """Ring the runs, without waiting for the bell: one that fails costs time, not work."""
-    if not runs:
-        return
-    for run_id, pipeline in runs:
+    Those of a crowded queue are not rung here: the leader does it in their turn.
+    """
+    for run_id, pipeline in ingested.runs:
         runtime.queue.changed(run_id, pipeline, "queued")
-    runtime.queue.ring_soon([run_id for run_id, _ in runs])
+    for run_id, queue in ingested.rings:
+        runtime.queue.ring_soon([run_id], queue)
+    if limited := {run.id for run in runs if run.gates}:
+        await admit(runtime, [run_id for run_id, _ in ingested.runs if run_id in limited])

@@ -145,7 +145,7 @@ async def record_event(
             runtime.listener.hear(ingested.event_id)
     else:
         runtime.listener.hear(event)
-        await launch(runtime, runs, ingested.runs)
+        await launch(runtime, runs, ingested)
         facts = {"id": str(event.id), "source": event.source, "type": event.type, "runs": len(ingested.runs)}
         runtime.observers.notify("event_received", event=facts)
     return ingested

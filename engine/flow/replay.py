@@ -105,7 +105,7 @@ async def start_all(
     for plan, record in zip(chosen, records, strict=True):
         ingested = next(answers) if record.runs else None
         if ingested is not None and not ingested.duplicate:
-            await launch(runtime, record.runs, ingested.runs)
+            await launch(runtime, record.runs, ingested)
         started = ingested.runs if ingested is not None else []
         notes += [_note(item, wanted, by) for item in plan.planned if (item.new.id, item.new.pipeline) in started]
         replayed.append(Replayed(started, plan.decisions))

@@ -63,5 +63,5 @@ async def start_run(
     ingested = await runtime.store.ingest(IngestRecord(runs=[run]))
     run_id = ingested.runs[0][0]
     if not ingested.duplicate:
-        await launch(runtime, [run], ingested.runs)
+        await launch(runtime, [run], ingested)
     return Started(run_id, ingested.duplicate)

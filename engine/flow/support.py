@@ -6,7 +6,6 @@ from engine.flow.frame import parts
 from engine.pipeline.report import Problem
 from engine.pipeline.spec import Pipeline, Position, Respond, Step, Trigger
 
-DEFAULT_QUEUE = "default"
 HELP = "`hookwright check` and `hookwright test` know it"
 
 
@@ -62,5 +61,3 @@ def _in_steps(pipeline: Pipeline, steps: tuple[Step, ...]) -> Iterator[tuple[str
 def _of_step(step: Step) -> Iterator[str]:
     if step.sensitive:
         yield "`sensitive`"
-    if step.queue is not None and step.queue.value != DEFAULT_QUEUE:
-        yield "`queue`"

@@ -71,7 +71,8 @@ def check_files(
     found = [*_sorted(project.problems), *problems]
     for unit in shown:
         found += _sorted(unit.source.problems)
-    return Report(pipelines=list(pipelines), problems=found, groups=project.groups)
+    queues = {name: (rule.priority, rule.concurrency) for name, rule in project.queues.items()}
+    return Report(pipelines=list(pipelines), problems=found, groups=project.groups, queues=queues)
 
 
 def check_text(
@@ -89,7 +90,7 @@ def check_text(
 
     callees: the pipelines that it may call; None: they are not known, and calls are not checked.
     """
-    queues = project.queues if project is not None else None
+    queues = frozenset(project.queues) if project is not None else None
     project = project or Project()
     try:
         source, decoded = _source(text, file)
@@ -140,7 +141,7 @@ def _source(text: str | bytes, file: str) -> tuple[Source, str]:
 def _load(path: Path, root: Path, project: Project, overlay: Mapping[Path, str | bytes]) -> Unit:
     text = overlay[path] if path in overlay else read_file(path)
     source, decoded = _source(text, _name(path, root))
-    return Unit(source, decoded, Files(root), project.env, project.queues, project.defaults)
+    return Unit(source, decoded, Files(root), project.env, frozenset(project.queues), project.defaults)
 
 
 def _called(

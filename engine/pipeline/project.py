@@ -19,17 +19,16 @@ from engine.pipeline.loader import YamlError, load_yaml, read_file
 from engine.pipeline.marks import Marks
 from engine.pipeline.report import Problem
 from engine.pipeline.source import Files, Source
-from engine.pipeline.spec import Connection
+from engine.pipeline.spec import Connection, QueueRule
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-DEFAULT_QUEUES = frozenset({"default"})
 
 
 class Project(msgspec.Struct, frozen=True):
     """What project.yaml says."""
 
     env: frozenset[str] = frozenset()  # the environment variables that expressions may see
-    queues: frozenset[str] = DEFAULT_QUEUES
+    queues: Mapping[str, QueueRule] = msgspec.field(default_factory=lambda: {"default": QueueRule()})
     defaults: Defaults = Defaults()
     groups: dict[str, frozenset[str]] = {}  # who is in them
     connections: dict[str, Connection] = {}
@@ -79,8 +78,8 @@ def read_project(
         source.error("E111", ("language",), "this version of Hookwright knows `language: 1`")
     env = frozenset(_variables(source, data.get("env")))
     desk = Desk(source=source, catalog=catalog or Catalog(), files=files or Files(None), env=env)
-    queues = read_queues(desk, ("queues",), need_list(source, ("queues",), data.get("queues"), "`queues`"))
-    desk.queues = queues
+    queues = read_queues(desk, ("queues",), data.get("queues"))
+    desk.queues = frozenset(queues)
     names = Names(roots=("env",), env=env, locals=UNKNOWN)
     return Project(
         env=env,

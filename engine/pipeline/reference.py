@@ -27,6 +27,7 @@ TITLES = {
     "wait_event": "An event of `wait`",
     "defaults": "An entry of `defaults`",
     "project": "project.yaml",
+    "queue": "A queue",
     "connection": "A connection",
 }
 SCOPES = """## Which names can be used where

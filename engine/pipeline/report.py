@@ -31,6 +31,7 @@ class Report(msgspec.Struct):
     pipelines: list[Any]
     problems: list[Problem]
     groups: dict[str, frozenset[str]] = {}  # of project.yaml
+    queues: dict[str, tuple[int, int | None]] = {}  # of project.yaml: priority and concurrency
 
 
 class PipelineError(HookwrightError):

@@ -207,6 +207,13 @@ class Input(msgspec.Struct, frozen=True):
     validator: Validator | None = None  # built once; None: anything goes
 
 
+class QueueRule(msgspec.Struct, frozen=True):
+    """A queue of project.yaml."""
+
+    priority: int = 0  # workers of several queues prefer the higher one
+    concurrency: int | None = None  # how many of its steps are carried out at a time, by all workers together
+
+
 class Connection(msgspec.Struct, frozen=True):
     """A named connection of project.yaml."""
 

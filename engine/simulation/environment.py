@@ -20,6 +20,7 @@ from engine.flow.execution import Call, Done, Execution
 from engine.flow.fitting import check_output
 from engine.flow.frame import Frame
 from engine.flow.ledger import Ledger
+from engine.flow.pool import Pool
 from engine.pipeline.expression.moments import iso
 from engine.pipeline.match import InvalidInputs, validate_inputs
 from engine.pipeline.spec import DEFAULT_STEP_TIMEOUT, Step
@@ -56,6 +57,7 @@ class SimulatedEnvironment:
 
     def __init__(self, setting: Setting, clock: Clock, recorder: Recorder, mocks: Mocks) -> None:
         self.setting = setting
+        self.pool = Pool()
         self.catalog: Catalog = setting.catalog
         self.variables: Mapping[str, str] = setting.env
         self.log = SILENT

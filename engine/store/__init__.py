@@ -6,7 +6,9 @@ from engine.store.gather import MOST_EVENTS
 from engine.store.hearing import EventName, Hit, Span
 from engine.store.history import Week
 from engine.store.migrate import migrate
+from engine.store.ringing import Look, Place, Served
 from engine.store.rows import (
+    DEFAULT_QUEUE,
     ApiKeyRow,
     AttemptMark,
     AttemptRow,
@@ -31,6 +33,7 @@ from engine.store.rows import (
     NewRun,
     PauseRow,
     PipelineRow,
+    QueueSettings,
     ReplayFilter,
     ReplayRow,
     RunFilter,
@@ -47,6 +50,7 @@ from engine.store.store import Store, connect
 from engine.store.waits import OpenedWait, Seen
 
 __all__ = [
+    "DEFAULT_QUEUE",
     "MOST_EVENTS",
     "ApiKeyRow",
     "AttemptMark",
@@ -72,11 +76,14 @@ __all__ = [
     "Ingested",
     "InvalidData",
     "Lineage",
+    "Look",
     "NewAudit",
     "NewRun",
     "OpenedWait",
     "PauseRow",
     "PipelineRow",
+    "Place",
+    "QueueSettings",
     "ReplayFilter",
     "ReplayRow",
     "RunFilter",
@@ -86,6 +93,7 @@ __all__ = [
     "RunUpdate",
     "ScheduleEntry",
     "Seen",
+    "Served",
     "Span",
     "Stats",
     "Store",

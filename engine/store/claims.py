@@ -34,7 +34,7 @@ with holder as (
 ), picked as (
     select run.id, run.event_id from run, holder
     where run.id = any($1::uuid[]) and run.worker is null and run.finished_at is null
-        and run.due_at <= now() + interval '{EARLY}'
+        and run.due_at <= now() + interval '{EARLY}' and ($4::text[] is null or run.queue = any($4::text[]))
         and (run.expires_at is null or run.expires_at > now() or run.turn > 0)
         and (not exists (select from pause)
             or pause_of(run.id, run.pipeline, run.queue, run.event_id, run.turn) is null)
@@ -131,7 +131,9 @@ select id from mine
 """
 EXISTS = "select from run where id = $1"
 
-REGISTER = "insert into worker (id, kind, host, pid, started_at, seen_at) values ($1, $2, $3, $4, now(), now())"
+REGISTER = """
+insert into worker (id, kind, host, pid, started_at, seen_at, queues) values ($1, $2, $3, $4, now(), now(), $5)
+"""
 HEARTBEAT = """
 with beat as (update worker set seen_at = now() where id = $1 returning id)
 select exists (select from beat) as known, clock_timestamp() as at,
@@ -142,7 +144,7 @@ with dead as (
     select id from worker where seen_at < coalesce($2::timestamptz, now()) - make_interval(secs => $1)
     order by id for update skip locked
 ), freed as (
-    update run set status = 'queued', worker = null, due_at = now(), rung_at = now(),
+    update run set status = 'queued', worker = null, due_at = now(), rung_at = null,
         deaths = least(deaths + 1, 1000)
     where status = 'running' and (
         worker in (select id from dead) or not exists (select from worker where worker.id = run.worker))
@@ -154,20 +156,6 @@ with dead as (
     delete from worker using dead where worker.id = dead.id
 )
 select id from freed order by id
-"""
-DUE_UNRUNG = """
-with moment as (
-    select coalesce($3::timestamptz, now()) as at
-), unrung as (
-    select id from run where status in ('queued', 'waiting') and rung_at is null and due_at <= (select at from moment)
-    order by due_at limit $2 for update skip locked
-), lost as (
-    select id from run where status in ('queued', 'waiting') and rung_at is not null
-        and rung_at < (select at from moment) - make_interval(secs => $1) and due_at <= (select at from moment)
-    order by rung_at limit $2 for update skip locked
-)
-update run set rung_at = now()
-where id in (select id from unrung union all select id from lost limit $2) returning id
 """
 # A claim takes the mark away before the run looks around, a checkpoint that lets go of a marked run makes it due: so
 # no wake-up is missed, whenever it comes.
@@ -216,12 +204,17 @@ class Claims:
         self._leading = -1  # generation of the connection that has the leader's lock
         self.checkpoint_writer: GroupWriter[CheckpointRecord, bool] = GroupWriter(self._commit_turns, sorter=_sorter)
 
-    async def claim(self, run_ids: Sequence[UUID], worker_id: UUID, limit: int) -> list[ClaimedRun]:
-        """Take those of the runs that are due and held by nobody, at most `limit`, and return all they need."""
+    async def claim(
+        self, run_ids: Sequence[UUID], worker_id: UUID, limit: int, queues: Sequence[str] | None = None
+    ) -> list[ClaimedRun]:
+        """Take those of the runs that are due and held by nobody, at most `limit`, and return all they need.
+
+        queues: only runs of these; None: of any.
+        """
         async with self._claiming:
             await self._settle()
             try:
-                rows = await self._leasing.fetch(CLAIM, list(run_ids), worker_id, limit)
+                rows = await self._leasing.fetch(CLAIM, list(run_ids), worker_id, limit, queues)
                 later = [row["id"] for row in rows if row["turn"] > 1 or row["replay_of"] is not None]
                 attempts: dict[UUID, list[StoredAttempt]] = {}
                 for row in await self._leasing.fetch(ATTEMPTS, later) if later else ():
@@ -285,10 +278,10 @@ class Claims:
         won = {row["id"] for row in await self._checkpointing.fetch(CHECKPOINT, *arguments)}
         return [record.run_id in won for record in records]
 
-    async def register_worker(self, kind: str, host: str, pid: int) -> UUID:
-        """A new lease holder."""
+    async def register_worker(self, kind: str, host: str, pid: int, queues: Sequence[str] | None = None) -> UUID:
+        """A new lease holder. queues: those it serves; None: all."""
         worker_id = uuid7()
-        await self._leasing.fetch(REGISTER, worker_id, kind, host, pid)
+        await self._leasing.fetch(REGISTER, worker_id, kind, host, pid, queues)
         return worker_id
 
     async def heartbeat(self, worker_id: UUID) -> HeartbeatReply:
@@ -306,10 +299,6 @@ class Claims:
     async def rescue(self, dead_after: float = DEAD_AFTER, *, now: datetime | None = None) -> list[UUID]:
         """Queue the runs of workers without a heartbeat for so many seconds; their running attempts are interrupted."""
         return [row["id"] for row in await self._leasing.fetch(RESCUE, dead_after, now)]
-
-    async def due_unrung(self, older_than: float, limit: int, *, now: datetime | None = None) -> list[UUID]:
-        """Runs that are due, held by nobody, and have not been rung for so many seconds; they count as rung now."""
-        return [row["id"] for row in await self._leasing.fetch(DUE_UNRUNG, older_than, limit, now)]
 
     async def wake(self, run_ids: Sequence[UUID]) -> list[UUID]:
         """Something these runs wait for has happened. Those that nobody holds are due now and want to be rung.

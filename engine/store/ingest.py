@@ -1,8 +1,9 @@
 """Record events, runs and decisions: all that concurrent callers bring goes into one statement."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,12 +11,12 @@ import asyncpg
 import msgspec
 
 from engine.core.event import Event
-from engine.core.gate import GateRequest
+from engine.core.gate import CONCURRENCY, GateRequest
 from engine.core.ids import uuid7
 from engine.errors import HookwrightError, Unavailable
 from engine.store.connection import Held
 from engine.store.gather import MOST_BYTES
-from engine.store.rows import Dedup, Gathering, Ingested, IngestRecord, InvalidData, RunKey
+from engine.store.rows import Dedup, Gathering, Ingested, IngestRecord, InvalidData, NewRun, RunKey
 from engine.store.writer import AGAIN, GroupWriter
 
 MOST_TEXT = 500  # characters of a source, type or path: they are indexed, and an index row has a limit
@@ -46,7 +47,8 @@ with {fresh} as (
         batched, parent, gated)
     select r.id, r.pipeline, r.version, r.event_id, r.trigger, 'queued', 0, r.labels, r.inputs, r.idempotency_key,
         r.replay_of, false, now(), r.scheduled_at, case when not r.held then coalesce(r.due_at, now()) end,
-        case when not r.held and (r.due_at is null or r.due_at <= now()) then now() end,
+        case when not r.held and (r.due_at is null or r.due_at <= now()) and r.queue <> all ({crowded}::text[])
+            then now() end,
         r.queue, r.priority, r.turn_key, r.expires_at, r.batched, r.parent, r.held
     from unnest($17::uuid[], $18::text[], $19::text[], $20::uuid[], $21::text[], $22::jsonb[], $23::json[],
         $24::text[], $25::uuid[], $26::timestamptz[], $27::timestamptz[], $28::uuid[], $29::boolean[], $30::text[],
@@ -75,6 +77,7 @@ PLAIN = {
     "keys": "",
     "tickets": "",
     "answer": "",
+    "crowded": "$45",
 }
 STATEMENT = TEMPLATE.format_map(PLAIN)
 
@@ -105,6 +108,7 @@ KEYED = PLAIN | {
     "keys": """
         left join unnest($45::uuid[], $46::uuid[]) as k (id, run_id) on k.run_id = d.run_id
         left join claimed as c on c.id = k.id""",
+    "crowded": "$50",
 }
 KEYED_STATEMENT = TEMPLATE.format_map(KEYED)
 
@@ -140,6 +144,7 @@ GATHERING = KEYED | {
     "answer": """,
     array(select event_id from joined, unnest(ready)) as completing,
     array(select r.id from joined, unnest(ready) as r (id)) as ready""",
+    "crowded": "$64",
 }
 GATHERING_STATEMENT = TEMPLATE.format_map(GATHERING)
 
@@ -165,6 +170,7 @@ FIRING = PLAIN | {
     select run_id, number, event_id from swept where run_id is not null
     union all select * from unnest($48::uuid[], $49::integer[], $50::uuid[])
 ), """,
+    "crowded": "$51",
 }
 FIRING_STATEMENT = TEMPLATE.format_map(FIRING)
 
@@ -179,7 +185,7 @@ TICKETS = """, new_ticket as (
 )"""
 GATED_STATEMENTS = {
     TEMPLATE.format_map(parts): TEMPLATE.format_map(
-        parts | {"tickets": TICKETS.format(*range(arguments + 1, arguments + 11))}
+        parts | {"tickets": TICKETS.format(*range(arguments + 1, arguments + 11)), "crowded": f"${arguments + 11}"}
     )
     for parts, arguments in ((PLAIN, 44), (KEYED, 49), (GATHERING, 63), (FIRING, 50))
 }
@@ -200,6 +206,7 @@ class Ingest:
 
     def __init__(self, database_url: str) -> None:
         self._ingesting = Held(database_url)
+        self.crowded: Callable[[], list[str]] = list  # queues whose new runs the leader rings, see engine/queue.py
         self.ingest_writer: GroupWriter[IngestRecord, Ingested] = GroupWriter(self._commit_records)
 
     async def ingest(self, record: IngestRecord) -> Ingested:
@@ -233,7 +240,8 @@ class Ingest:
 
     async def _commit_records(self, records: Sequence[IngestRecord]) -> list[Ingested | HookwrightError]:
         statement, columns = _choose(records)
-        row = (await self._ingesting.fetch(statement, *columns))[0]
+        crowded = self.crowded()
+        row = (await self._ingesting.fetch(statement, *columns, crowded))[0]
         events, runs = set(row["events"]), set(row["runs"])
         ready: dict[UUID, list[UUID]] = {}
         for event_id, gather_id in zip(row.get("completing", ()), row.get("ready", ()), strict=True):
@@ -242,7 +250,8 @@ class Ingest:
         for record in records:
             if record.firing is not None:
                 written = sorted((run.id, run.pipeline) for run in record.runs if run.id in runs)
-                answers.append(Ingested(None, written, duplicate=record.firing.gather_id not in events))
+                duplicate = record.firing.gather_id not in events
+                answers.append(Ingested(None, written, duplicate=duplicate, rings=_rings(record, runs, crowded)))
                 continue
             event_id = record.event.id if record.event is not None else None
             lost = record.dedup is not None and event_id not in events
@@ -250,7 +259,9 @@ class Ingest:
                 answers.append(None)
             else:
                 written = sorted((run.id, run.pipeline) for run in record.runs if run.id in runs)
-                answers.append(Ingested(event_id, written, ready=ready.get(event_id, []) if event_id else []))
+                gathered = ready.get(event_id, []) if event_id else []
+                rings = _rings(record, runs, crowded)
+                answers.append(Ingested(event_id, written, rings=rings, ready=gathered))
         if all(answers):
             return answers  # type: ignore[return-value]
         first = await self._first([record for record, answer in zip(records, answers, strict=True) if not answer])
@@ -278,6 +289,15 @@ class Ingest:
             for row in await self._ingesting.fetch(RUNS_OF_KEYS, names, idempotency_keys):
                 first.keyed[row["pipeline"], row["idempotency_key"]] = (row["id"], row["event_id"])
         return first
+
+
+def _rings(record: IngestRecord, written: set[UUID], crowded: list[str]) -> list[tuple[UUID, str]]:
+    """Which of the runs are to be rung at once, and in which queue."""
+    return [
+        (run.id, run.queue)
+        for run in record.runs
+        if run.id in written and not run.held and run.due_at is None and run.queue not in crowded
+    ]
 
 
 class _First(NamedTuple):
@@ -317,6 +337,19 @@ def dedup_id(dedup: Dedup) -> UUID:
     """The key of a dedup row: 128 bits of a hash, since senders choose the text."""
     text = f"{len(dedup.scope)}:{dedup.scope}{dedup.key}".encode("utf-8", "surrogatepass")
     return UUID(bytes=hashlib.sha256(text).digest()[:16])
+
+
+def _turn_key(run: NewRun) -> UUID:
+    """Runs with the same one stand in line, those of different ones take turns: what its `concurrency` says, or all."""
+    if run.turn_key is not None:
+        return run.turn_key
+    return next((gate.id for gate in run.gates if gate.kind == CONCURRENCY), None) or turn_key_of(run.pipeline)
+
+
+@lru_cache(maxsize=4096)
+def turn_key_of(pipeline: str) -> UUID:
+    """That of the runs of a pipeline without a `concurrency`."""
+    return dedup_id(Dedup("turn", pipeline, 0.0))
 
 
 def clean(text: str, most: int = MOST_TEXT) -> str:
@@ -407,7 +440,7 @@ def _columns(records: Sequence[IngestRecord]) -> list[list[Any]]:
             runs.append((
                 run.id, clean(run.pipeline), run.version, run.event_id, run.trigger, encode_labels(run.labels),
                 run.inputs, key, run.replay_of, run.scheduled_at, run.due_at, guard, run.held, clean(run.queue),
-                run.priority, run.turn_key, run.expires_at, run.batched, run.parent,
+                run.priority, _turn_key(run), run.expires_at, run.batched, run.parent,
             ))  # fmt: skip
         for found in record.gatherings:
             assert event is not None

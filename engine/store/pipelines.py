@@ -6,9 +6,18 @@ from typing import Any
 
 from engine.store import tables
 from engine.store.database import Database, as_rows
-from engine.store.rows import DeployedRow, PipelineRow, ScheduleEntry, VersionRow
+from engine.store.rows import DeployedRow, PipelineRow, QueueSettings, ScheduleEntry, VersionRow
 
 REVISION = "select deployment_revision() as revision"
+SET_QUEUES = """
+with gone as (
+    delete from queue where name <> all ($1::text[])
+)
+insert into queue (name, priority, concurrency)
+select * from unnest($1::text[], $2::smallint[], $3::integer[]) as q (name, priority, concurrency) order by name
+on conflict (name) do update set priority = excluded.priority, concurrency = excluded.concurrency
+    where (queue.priority, queue.concurrency) is distinct from (excluded.priority, excluded.concurrency)
+"""
 SET_PIPELINES = """
 select set_deployment($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) as revision
 """
@@ -98,6 +107,18 @@ class Pipelines:
         """The deployed set, by id."""
         query = tables.Pipeline.select(*COLUMNS).order_by(tables.Pipeline.id)
         return as_rows(await self._database.run(query), PipelineRow)
+
+    async def set_queues(self, queues: Mapping[str, QueueSettings]) -> None:
+        """The queues are exactly these."""
+        rows = sorted(queues.items())
+        priorities = [settings.priority for _, settings in rows]
+        concurrencies = [settings.concurrency for _, settings in rows]
+        await self._database.fetch(SET_QUEUES, [name for name, _ in rows], priorities, concurrencies)
+
+    async def list_queues(self) -> dict[str, QueueSettings]:
+        """The queues of the deployed project, by name. Empty: nothing was deployed yet."""
+        rows = await self._database.fetch("select name, priority, concurrency from queue order by name")
+        return {row["name"]: QueueSettings(row["priority"], row["concurrency"]) for row in rows}
 
     async def deployment_revision(self) -> str:
         """A text that changes when another set or version is deployed."""

@@ -118,12 +118,14 @@ class IngestRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Ingested(msgspec.Struct, frozen=True):
     """What is in the tables now. A duplicate wrote nothing: these are the first one's event and runs.
 
-    A run whose key is taken was not written and is not among them.
+    A run whose key is taken was not written and is not among them. `rings`: what is to be rung and in which queue; the
+    leader rings the others in their turn.
     """
 
     event_id: UUID | None
     runs: list[tuple[UUID, str]]  # run id, pipeline; sorted
     duplicate: bool = False
+    rings: list[tuple[UUID, str]] = []
     ready: list[UUID] = []  # bursts and batches that became due with this
 
 
@@ -324,6 +326,13 @@ class Stats(msgspec.Struct, frozen=True):
     waiting: int
     oldest_due: float  # seconds the longest overdue queued or waiting run is late; 0.0: none is
     workers: int  # seen in the last 10 s
+
+
+class QueueSettings(msgspec.Struct, frozen=True):
+    """A queue of project.yaml. Workers of several queues prefer the one with the higher priority."""
+
+    priority: int = 0
+    concurrency: int | None = None  # how many of its steps all workers carry out at a time; None: any number
 
 
 class PipelineRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from engine.store.keys import Keys
 from engine.store.pauses import Pauses
 from engine.store.pipelines import Pipelines
 from engine.store.replays import Replays
+from engine.store.ringing import Ringing
 from engine.store.runs import Runs
 from engine.store.waits import Waits
 
@@ -52,6 +53,7 @@ select count(*) as gone from gone
 class Store(
     Ingest,
     Claims,
+    Ringing,
     Announcements,
     Approvals,
     Audits,
@@ -72,13 +74,14 @@ class Store(
     """PostgreSQL as the rest of the engine sees it.
 
     Every method raises Unavailable while PostgreSQL is away and works again by itself when it is back.
-    Ingest, checkpoints and leases have a connection each that is held; everyday queries share a pool.
+    Ingest, checkpoints, leases and the feeder have a connection each that is held; everyday queries share a pool.
     """
 
     def __init__(self, database_url: str, pool_size: int) -> None:
         Ingest.__init__(self, database_url)
         Claims.__init__(self, database_url)
         Gates.__init__(self, database_url)
+        Ringing.__init__(self, database_url)
         self._database = Database(database_url, pool_size)
         self.documents = Documents(self._database)
         self._signing_keys = {}
@@ -117,6 +120,7 @@ class Store(
             self._checkpointing.close(),
             self._leasing.close(),
             self._gating.close(),
+            self._ringing.close(),
             self._database.close(),
         )
 

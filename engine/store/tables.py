@@ -4,7 +4,7 @@ Piccolo wants one primary key column: attempt, schedule and kv have a composite 
 column is marked here.
 
 Not here, since only raw SQL reads them: `audit`; `wait`, `awaited`, `wait_kind`, `arrival`, `wait_sweep`; `replay`,
-`deployed`; `gate`, `ticket`, `gate_exit`.
+`deployed`; `gate`, `ticket`, `gate_exit`; `queue`.
 """
 
 from piccolo.columns import JSON, JSONB, UUID, Boolean, Bytea, Integer, SmallInt, Text, Timestamptz

@@ -77,7 +77,7 @@ async def _read_store(runtime: Runtime) -> None:
 async def _read_queue(runtime: Runtime) -> None:
     try:
         async with asyncio.timeout(PATIENCE):
-            depth = await runtime.queue.depth()
+            depth = await runtime.queue.depth(runtime.deployments.queues or ("default",))
     except (Unavailable, TimeoutError):
         metrics.UP.labels("redis").set(0)
         return

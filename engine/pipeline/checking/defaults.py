@@ -8,7 +8,7 @@ import msgspec
 from engine.core.catalog import Catalog
 from engine.pipeline.checking.config import ConfigCheck, is_free
 from engine.pipeline.checking.expressions import Desk, compile_value
-from engine.pipeline.checking.keys import check_keys
+from engine.pipeline.checking.keys import check_keys, is_section
 from engine.pipeline.checking.limits import read_concurrency, read_queue, read_rate_limit
 from engine.pipeline.checking.values import (
     PIPELINE_ID,
@@ -16,19 +16,21 @@ from engine.pipeline.checking.values import (
     describe,
     need_duration,
     need_id,
+    need_integer,
     need_list,
     need_map,
     need_text,
 )
 from engine.pipeline.defaults import CALL, Defaults, Entry, read_entries
 from engine.pipeline.expression.errors import did_you_mean
-from engine.pipeline.grammar.pipeline import CONNECTION, DEFAULTS
+from engine.pipeline.grammar.pipeline import CONNECTION, DEFAULTS, QUEUE
 from engine.pipeline.inference.names import RUN, Names
 from engine.pipeline.inference.shapes import Shape
 from engine.pipeline.marks import Path
 from engine.pipeline.source import Source
-from engine.pipeline.spec import Connection
+from engine.pipeline.spec import Connection, QueueRule
 
+ID_TEXT = "small letters, digits and `-`, a letter first"
 Config = type[msgspec.Struct]
 # What a step may use depends on where it stands: values for it are checked again in every step that gets them.
 WHEREVER: dict[str, Shape] = {"event": None, "events": None, "steps": None, "item": None, "index": None, "run": RUN}
@@ -77,15 +79,35 @@ def read_connections(desk: Desk, path: Path, value: Any) -> dict[str, Connection
     return found
 
 
-def read_queues(desk: Desk, path: Path, value: list[Any]) -> frozenset[str]:
-    """The queues of project.yaml, `default` always among them."""
-    names = {"default"}
-    for index, name in enumerate(value):
+def read_queues(desk: Desk, path: Path, value: Any) -> dict[str, QueueRule]:
+    """The queues of project.yaml, a list of names or a map with their settings; `default` always among them."""
+    source, queues = desk.source, {"default": QueueRule()}
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not PIPELINE_ID.fullmatch(name):
+                source.error("E109", (*path, name), f"`{name[:60]}` is not an id: {ID_TEXT}", key=True)
+            else:
+                queues[name] = _queue(source, (*path, name), item)
+        return queues
+    for index, name in enumerate(need_list(source, path, value, "`queues`")):
         if isinstance(name, str) and PIPELINE_ID.fullmatch(name):
-            names.add(name)
+            queues[name] = QueueRule()
         else:
-            need_id(desk.source, (*path, index), name, "a queue", PIPELINE_ID)
-    return frozenset(names)
+            need_id(source, (*path, index), name, "a queue", PIPELINE_ID)
+    return queues
+
+
+def _queue(source: Source, path: Path, item: Any) -> QueueRule:
+    if item is None or not is_section(source, path, item, QUEUE, "as in `ai: {priority: 10}`"):
+        return QueueRule()
+    found: dict[str, Any] = {}
+    if "priority" in item:
+        where = (*path, "priority")
+        found["priority"] = need_integer(source, where, item["priority"], "`priority`", least=-100, most=100) or 0
+    if "concurrency" in item:
+        where = (*path, "concurrency")
+        found["concurrency"] = need_integer(source, where, item["concurrency"], "`concurrency`", least=1, most=10_000)
+    return QueueRule(**found)
 
 
 def read_groups(source: Source, path: Path, value: Any) -> dict[str, frozenset[str]]:

@@ -165,11 +165,12 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "project": {
         "language": "language: 1",
         "env": "env: [BILLING_URL, CRM_URL]",
-        "queues": "queues: [default, ai]",
+        "queues": "queues:\n  default: {priority: 10}\n  ai: {concurrency: 4}",
         "defaults": "defaults:\n  ai.*: {timeout: 2m}",
         "groups": "groups:\n  finance: [ada, grace@example.com]",
         "connections": "connections:\n  warehouse: {uses: postgres, with: {dsn: '${{ secrets.WAREHOUSE_DSN }}'}}",
     },
+    "queue": {"priority": "priority: 10", "concurrency": "concurrency: 4"},
     "connection": {"uses": "uses: postgres", "with": "with: {dsn: '${{ secrets.WAREHOUSE_DSN }}'}"},
 }
 

@@ -212,7 +212,13 @@ PROJECT = section(
     "project.yaml",
     Key("language", "integer", "Version of the language.", "1"),
     Key("env", "list", "The only environment variables that expressions can see.", "[]"),
-    Key("queues", "list", "Names of the queues that steps may use.", "[default]"),
+    Key(
+        "queues",
+        "map",
+        "The queues that steps may use: a list of their names, or a map with their settings.",
+        "[default]",
+        section="queue",
+    ),
     Key(
         "defaults",
         "map",
@@ -228,6 +234,13 @@ PROJECT = section(
     ),
     Key("connections", "map", "Named connections: `{uses, with}`.", "{}", section="connection"),
     foreign={"version": "write `language: 1`", "pipelines": "pipelines are found below `pipelines/`"},
+)
+QUEUE = section(
+    "queue",
+    "a queue",
+    Key("priority", "integer", "From -100 to 100: workers of several queues prefer the higher one.", "0"),
+    Key("concurrency", "integer", "How many of its steps are carried out at a time, by all workers together.", "none"),
+    foreign={"limit": "write `concurrency:`", "workers": "start them with `hookwright worker --queues NAME`"},
 )
 CONNECTION = section(
     "connection",

@@ -9,6 +9,7 @@ from engine.pipeline.grammar.pipeline import (
     DEFAULTS,
     PIPELINE,
     PROJECT,
+    QUEUE,
     RATE_LIMIT,
     RESPOND,
     TRIGGER,
@@ -243,6 +244,7 @@ SECTIONS: dict[str, Section] = {
         ON_ERROR,
         CACHE,
         PROJECT,
+        QUEUE,
         CONNECTION,
     )
 }

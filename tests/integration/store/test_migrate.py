@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 MIGRATE = "import asyncio, sys; from engine.store import migrate; asyncio.run(migrate(sys.argv[1]))"
 TABLES = {
     "event", "dedup", "decision", "run", "attempt", "pipeline", "pipeline_version", "schedule", "worker", "api_key",
-    "kv", "tally", "announcement", "run_key", "audit", "approval", "signing_key", "migration",
+    "kv", "tally", "announcement", "run_key", "audit", "queue", "approval", "signing_key", "migration",
     "wait", "wait_kind", "wait_sweep", "awaited", "arrival",
     "gate", "ticket", "gate_exit", "gather", "gathered", "batch_event", "pause",
     "replay", "deployed",

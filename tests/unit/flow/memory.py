@@ -20,6 +20,7 @@ from engine.flow.execute import execute
 from engine.flow.execution import Call, Done, Execution, Hold
 from engine.flow.frame import Frame
 from engine.flow.ledger import Ledger
+from engine.flow.pool import Pool
 from engine.pipeline.check import check_text
 from engine.pipeline.spec import Pipeline, Step
 from engine.plugin.host import load_catalog
@@ -54,6 +55,7 @@ class Memory:
 
     def __init__(self, probe: Probe, records: Iterable[CheckpointRecord] = ()) -> None:
         self.probe = probe
+        self.pool = Pool()
         self.catalog = catalog_of(probe)
         self.variables = {"GREETING": "hello"}
         self.log = structlog.get_logger("test")

@@ -75,8 +75,9 @@ def test_every_key_has_an_example_that_works(section: str, key: str, tmp_path: P
     piece = {**{name: value for name, value in extra.items() if name != key}, **piece}
     (tmp_path / "pipelines").mkdir()
     data = around(section, piece)
-    if section in ("project", "connection"):
-        whole = piece if section == "project" else {"connections": {"warehouse": piece}}
+    within = {"project": piece, "connection": {"connections": {"warehouse": piece}}, "queue": {"queues": {"ai": piece}}}
+    if section in within:
+        whole = within[section]
         (tmp_path / "project.yaml").write_text(yaml.safe_dump(whole))
         data = pipeline()
     path = tmp_path / "pipelines" / "example.yaml"
