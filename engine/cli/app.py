@@ -31,6 +31,7 @@ from engine.cli import (
     tokens,
     up,
     version,
+    why,
 )
 from engine.cli.exits import FAILED, INTERRUPTED, OK, SETUP, USAGE, WrongUsage
 from engine.errors import ConfigurationError, HookwrightError, Unavailable
@@ -88,6 +89,7 @@ def create_app() -> App:
     app.command(audit.audit, group=WATCH)
     app.command(deploy.deploy, group=KEEP)
     _add(app, deploy.create_group(), KEEP)
+    _add(app, why.create_group(), WATCH)
     _add(app, tokens.create_group(), KEEP)
     app.command(doctor.doctor, group=KEEP)
     app.command(version.version, group=KEEP)

@@ -21,7 +21,7 @@ OLDEST_PYTHON = (3, 11)
 SKEW = 2.0  # seconds our clock and the database's may differ
 ROOM = 500_000_000  # bytes that should be free for the data
 EVICTION = "noeviction"
-ALL = ("python", "settings", "postgresql", "redis", "pipelines", "port")
+ALL = ("python", "settings", "postgresql", "redis", "runs", "pipelines", "port")
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,10 @@ class Finding:
     advice: str = ""
 
 
-async def examine(data_dir: Path | None, pipelines: Path | None, only: Collection[str] = ALL) -> AsyncIterator[Finding]:
-    """The wanted checks, in the order in which it makes sense to mend things. Changes nothing."""
+async def examine(
+    data_dir: Path | None, pipelines: Path | None, only: Collection[str] = ALL, *, mend: bool = False
+) -> AsyncIterator[Finding]:
+    """The wanted checks, in the order in which it makes sense to mend things. Changes nothing but what `mend` mends."""
     if "python" in only:
         yield _python()
         yield _packages()
@@ -53,6 +55,11 @@ async def examine(data_dir: Path | None, pipelines: Path | None, only: Collectio
             yield finding
     if "redis" in only:
         yield _redis(settings, left)
+    if "runs" in only:
+        from engine.cli.healing import examine_runs
+
+        async for finding in examine_runs(settings, left, mend=mend):
+            yield finding
     if "pipelines" in only:
         for finding in _pipelines(settings):
             yield finding

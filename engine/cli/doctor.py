@@ -11,7 +11,7 @@ from engine.cli.output import BOLD, COLORS, FAINT, Json, clean, paint, print_jso
 if TYPE_CHECKING:
     from engine.cli.checkup import Finding
 
-Check = Literal["python", "settings", "postgresql", "redis", "pipelines", "port"]
+Check = Literal["python", "settings", "postgresql", "redis", "runs", "pipelines", "port"]
 
 
 def doctor(
@@ -20,9 +20,13 @@ def doctor(
     pipelines: Path | None = None,
     only: Annotated[list[Check] | None, Parameter(negative="")] = None,
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False,
+    heal: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> int:
     """Look at everything Hookwright needs, and say what to do about what is wrong.
+
+    Runs that hang in spite of everything (their worker is gone, their ring was lost, their time is over, a slot is
+    held by nobody) are found too. Workers mend them by themselves within 10 s; `--heal` does it at once.
 
     Exit code 1 if something is wrong; warnings do not count.
 
@@ -38,13 +42,15 @@ def doctor(
         Only these checks; repeat it.
     verbose
         Show also what is fine about each check.
+    heal
+        Mend what is stuck: orphaned runs, lost rings, overdue timers, slots that nobody holds.
     """
     import asyncio
 
     from engine.cli.checkup import ALL, examine
 
     async def collect() -> "list[Finding]":
-        return [finding async for finding in examine(data_dir, pipelines, only or ALL)]
+        return [finding async for finding in examine(data_dir, pipelines, only or ALL, mend=heal)]
 
     findings = asyncio.run(collect())
     wrong = any(finding.state == "wrong" for finding in findings)

@@ -12,8 +12,10 @@ from engine.store.database import Database
 from engine.store.documents import Documents
 from engine.store.events import Events
 from engine.store.expiry import Expiry
+from engine.store.explaining import Explaining
 from engine.store.gates import Gates
 from engine.store.gather import Gathers
+from engine.store.health import Health
 from engine.store.hearing import Hearing
 from engine.store.history import History
 from engine.store.ingest import Ingest
@@ -63,6 +65,8 @@ class Store(
     Runs,
     Events,
     Expiry,
+    Explaining,
+    Health,
     Waits,
     Hearing,
     History,

@@ -15,6 +15,7 @@ from engine.web.api.models import EventDetail, EventPage, event_detail
 from engine.web.api.replays import DRY, Replay, Replayed, read_wanted, replay_or_rehearse
 from engine.web.parameters import NO_NUL, PAGE, Cursor, EventId, Limit, Since, Until, Who, WithRuntime, read_time
 from engine.web.queries import page_of_events
+from engine.web.why import Why, why_event
 
 Filter = Annotated[str | None, QueryParameter(max_length=200, pattern=NO_NUL)]
 SHOWN_AS_TEXT = frozenset({"application/json", "text/plain"})  # nothing a browser would execute
@@ -54,6 +55,12 @@ async def get_event(runtime: WithRuntime, event_id: EventId) -> EventDetail:
     decisions = await runtime.store.list_decisions(event_id)
     runs = await runtime.store.runs_of_event(event_id)
     return event_detail(event, decisions, runs, datetime.now(UTC))
+
+
+@get("/{event_id:str}/why", summary="Say what an event started", responses=ONE)
+async def get_why(runtime: WithRuntime, event_id: EventId) -> Why:
+    """Which runs it started and how they stand, which waits it ended, and why other triggers refused it."""
+    return await why_event(runtime, event_id)
 
 
 @get(
@@ -101,4 +108,4 @@ async def replay(
     return await replay_or_rehearse(runtime, event_id, plan, data, by=who)
 
 
-router = Router("/events", route_handlers=[list_events, get_event, get_body, replay], tags=["Events"])
+router = Router("/events", route_handlers=[list_events, get_event, get_why, get_body, replay], tags=["Events"])

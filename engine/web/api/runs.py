@@ -32,6 +32,7 @@ from engine.web.parameters import (
     read_time,
 )
 from engine.web.queries import page_of_runs
+from engine.web.why import Why, why_run
 
 
 class Cancelled(Struct, frozen=True):
@@ -77,6 +78,12 @@ async def get_run(runtime: WithRuntime, run_id: RunId) -> RunDetail:
     return run_detail(run, await runtime.store.get_attempts(run_id), datetime.now(UTC), events)
 
 
+@get("/{run_id:str}/why", summary="Say what keeps a run", responses=ONE)
+async def get_why(runtime: WithRuntime, run_id: RunId) -> Why:
+    """What the run waits for (a slot and who has it, a pause, a time, people, a worker), or how it ended."""
+    return await why_run(runtime, run_id)
+
+
 @post(
     "/{run_id:str}/cancel",
     summary="Cancel a run",
@@ -98,6 +105,5 @@ async def replay(
     return await replay_or_rehearse(runtime, event_id, plan, data, by=who)
 
 
-router = Router(
-    "/runs", route_handlers=[list_runs, get_run, replay, cancel, *control.handlers, bulk.bulk], tags=["Runs"]
-)
+HANDLERS = [list_runs, get_run, get_why, replay, cancel, *control.handlers, bulk.bulk]
+router = Router("/runs", route_handlers=HANDLERS, tags=["Runs"])

@@ -37,9 +37,11 @@ from engine.web.dashboard.rows import (
 from engine.web.parameters import Cursor, RunId, Who, WithRuntime, read_labels
 from engine.web.problems import InvalidParameter
 from engine.web.queries import page_of_runs
+from engine.web.why import reasons_of
 
 PAGE = 50
 Form = URLEncodedBody[dict[str, Any] | None]
+STANDING = (RunStatus.QUEUED, RunStatus.WAITING)
 
 
 @get("/runs", include_in_schema=False)
@@ -107,6 +109,7 @@ async def run_page(runtime: WithRuntime, run_id: RunId) -> Response[Any]:
         newer=current is not None and current.version != row.version,
         timeline=picture,
         tokens=count_tokens(attempts),
+        reasons=await reasons_of(runtime, row, attempts, now) if row.status in STANDING else [],
         trail=[audit_model(item) for item in trail],
         questions=[] if row.status in FINISHED else await open_questions(runtime, run_id),
     )

@@ -83,7 +83,8 @@ async def test_a_run_shows_steps_attempts_and_tokens(browser: httpx.AsyncClient,
 async def test_an_open_run_can_be_cancelled_from_its_page(browser: httpx.AsyncClient, seed: Seed) -> None:
     """The button posts, and the page says so: a worker ends the run. Pressing it again does no harm."""
     run_id = await seed.waiting()
-    assert "This run waits for attempt 2 of step fetch" in await shown(browser, f"/runs/{run_id}")
+    text = await shown(browser, f"/runs/{run_id}")
+    assert "Attempt 1 of step `fetch` failed" in text, text
     for _ in range(2):
         answer = await browser.post(f"/runs/{run_id}/cancel")
         assert (answer.status_code, answer.headers["location"]) == (303, f"/runs/{run_id}")
