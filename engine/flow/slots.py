@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
+from uuid import UUID
 
 from engine.core.gate import CONCURRENCY, RATE, GateRequest
 from engine.core.run import ErrorInfo
@@ -17,7 +18,7 @@ from engine.flow.execution import NEVER, RECONNECT, Execution
 from engine.flow.frame import Frame, Parked, StepGaveUp, TakenOver
 from engine.flow.limits import act_on, gate_of_step
 from engine.pipeline.expression import ExpressionError
-from engine.pipeline.spec import Step
+from engine.pipeline.spec import Limit, Step
 from engine.runtime import Runtime
 from engine.store import Turn
 
@@ -31,16 +32,12 @@ T = TypeVar("T")
 async def step_slot(runtime: Runtime, execution: Execution, frame: Frame, step: Step, key: str) -> AsyncIterator[None]:
     """Wait for the turn of one attempt. StepGaveUp if it is refused, or if a newer one takes its place."""
     slot = _Slot(runtime, execution, step, key)
-    kept = False
+    kept = cancelled = False
     try:
         watched = None
         for kind, limit in ((CONCURRENCY, step.concurrency), (RATE, step.rate_limit)):
             if limit is not None:
-                try:
-                    gate = gate_of_step(frame.pipeline, step, limit, kind, frame.scope)
-                except ExpressionError as error:
-                    what = "concurrency" if kind == CONCURRENCY else "rate_limit"
-                    raise gave_up(step, key, "expression", f"{what}: {error}") from None
+                gate = request(frame, step, key, limit, kind)
                 await slot.enter(gate)
                 watched = gate if kind == CONCURRENCY and limit.on_limit == "cancel_running" else watched
         if watched is None:
@@ -52,12 +49,12 @@ async def step_slot(runtime: Runtime, execution: Execution, frame: Frame, step: 
         kept = True
         raise
     except asyncio.CancelledError:
-        kept = execution.hold.reason in ("stop", "lost")
+        cancelled, kept = True, execution.hold.reason in ("stop", "lost")
         raise
     finally:
         runtime.steps_waiting.pop((execution.run.id, key), None)
         if not kept:
-            await slot.leave()
+            await slot.leave(insist=not cancelled)
 
 
 class _Slot:
@@ -89,10 +86,16 @@ class _Slot:
             reason = f"its turn in {gate.name} ({gate.pace}) for step {self._step.id or self._key}"
             await wait_until(execution, turn.due_at, reason)
 
-    async def leave(self) -> None:
-        """Give back the tickets."""
+    async def leave(self, *, insist: bool) -> None:
+        """Give back the tickets. insist: not only if that works at once."""
         run = self._execution.run
-        news = await _insist(lambda: self._runtime.store.leave(run.id, run.turn, self._key))
+        try:
+            news = await self._runtime.store.leave(run.id, run.turn, self._key)
+        except Unavailable as error:
+            if not insist:
+                self._runtime.log.warning("limits.failed", runs=1, error=str(error))
+                return
+            news = await _insist(lambda: self._runtime.store.leave(run.id, run.turn, self._key))
         await act_on(self._runtime, news)
 
     @contextlib.asynccontextmanager
@@ -138,13 +141,28 @@ class _Slot:
 
     def _refused(self, gate: GateRequest, turn: Turn) -> StepGaveUp:
         if turn.what == "superseded":
-            return gave_up(self._step, self._key, "superseded", f"superseded: run {turn.by} took its place")
+            return superseded(self._step, self._key, turn.by)
         return dropped(self._step, self._key, gate)
+
+
+def request(frame: Frame, step: Step, key: str, limit: Limit, kind: str) -> GateRequest:
+    """What an attempt has to get through. StepGaveUp with type `expression` if the limit has no value here."""
+    try:
+        return gate_of_step(frame.pipeline, step, limit, kind, frame.scope)
+    except ExpressionError as error:
+        what = "concurrency" if kind == CONCURRENCY else "rate_limit"
+        raise gave_up(step, key, "expression", f"{what}: {error}") from None
 
 
 def dropped(step: Step, key: str, gate: GateRequest) -> StepGaveUp:
     """An attempt that a limit refuses."""
-    return gave_up(step, key, "rate_limited", f"dropped: {gate.pace}, and `on_limit` is `{gate.on_limit}`")
+    why = f"{gate.max_queued} may wait" if gate.on_limit == "queue" else f"`on_limit` is `{gate.on_limit}`"
+    return gave_up(step, key, "rate_limited", f"dropped: {gate.pace}, and {why}")
+
+
+def superseded(step: Step, key: str, run_id: UUID | None) -> StepGaveUp:
+    """An attempt whose place a newer one has taken."""
+    return gave_up(step, key, "superseded", f"superseded: run {run_id} took its place")
 
 
 def gave_up(step: Step, key: str, type_: str, message: str) -> StepGaveUp:

@@ -342,4 +342,4 @@ class SimulatedEnvironment:
 
     def slot(self, execution: Execution, frame: Frame, step: Step, key: str) -> AbstractAsyncContextManager[None]:
         """Wait for a turn."""
-        return self._limits.slot(frame, step)
+        return self._limits.slot(execution, frame, step, key)

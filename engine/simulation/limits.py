@@ -1,87 +1,137 @@
-"""Limits of steps in virtual time: how many attempts at once, how many per period."""
+"""Limits of steps in virtual time: how many attempts at once, how many per period. As engine/flow/slots.py does it."""
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
 
-from engine.core.run import ErrorInfo
-from engine.flow.frame import Frame, StepGaveUp
-from engine.pipeline.expression import ExpressionError
-from engine.pipeline.spec import Limit, Step
+from engine.core.gate import CONCURRENCY, RATE, GateRequest
+from engine.flow.execution import Execution
+from engine.flow.frame import Frame
+from engine.flow.slots import dropped, request, superseded
+from engine.pipeline.spec import Step
+
+
+@dataclass(eq=False)
+class _Ticket:
+    """One attempt's place at a gate."""
+
+    step: Step
+    key: str
+    turn: asyncio.Future[None]
+    task: asyncio.Task[None] | None
+    replaced: bool = False  # a newer attempt has taken its place
+
+    def give_way(self, run_id: UUID) -> None:
+        """To a newer attempt."""
+        self.replaced = True
+        if not self.turn.done():
+            self.turn.set_exception(superseded(self.step, self.key, run_id))
+        elif self.task is not None:
+            self.task.cancel()
+
+
+@dataclass
+class _Gate:
+    """What is known of a limit. tat: when the next start would be due if all came evenly (GCRA)."""
+
+    most: int = 1
+    held: list[_Ticket] = field(default_factory=list)
+    queue: list[_Ticket] = field(default_factory=list)
+    tat: float = 0.0
+
+    def let_in(self) -> None:
+        """Those who wait, in order, as far as there is room."""
+        while self.queue and len(self.held) < self.most:
+            ticket = self.queue.pop(0)
+            if not ticket.turn.done():
+                self.held.append(ticket)
+                ticket.turn.set_result(None)
 
 
 class Limits:
     """The slots of one run; limits of other runs are not simulated."""
 
     def __init__(self) -> None:
-        self._busy: dict[str, int] = {}
-        self._queues: dict[str, deque[asyncio.Future[None]]] = {}
-        self._starts: dict[str, deque[float]] = {}
+        self._gates: dict[UUID, _Gate] = {}
+        self._later: dict[UUID, _Ticket] = {}  # by rate limit, the attempt that `keep_latest` may replace
 
     @asynccontextmanager
-    async def slot(self, frame: Frame, step: Step) -> AsyncIterator[None]:
-        """Wait for a turn. StepGaveUp with type `rate_limited` where `on_limit` is `drop`, or the queue is full."""
-        taken = await self._enter(frame, step, step.concurrency) if step.concurrency is not None else None
+    async def slot(self, execution: Execution, frame: Frame, step: Step, key: str) -> AsyncIterator[None]:
+        """Wait for a turn. StepGaveUp with type `rate_limited` or `superseded`."""
+        run_id = execution.run.id
+        ticket = _Ticket(step, key, asyncio.get_running_loop().create_future(), asyncio.current_task())
+        gate = None
         try:
+            if step.concurrency is not None:
+                wanted = request(frame, step, key, step.concurrency, CONCURRENCY)
+                gate = self._gates.setdefault(wanted.id, _Gate())
+                await self._enter(gate, wanted, ticket, run_id)
             if step.rate_limit is not None:
-                await self._pace(frame, step, step.rate_limit)
+                await self._pace(request(frame, step, key, step.rate_limit, RATE), step, key, run_id)
             yield
+        except asyncio.CancelledError:
+            if ticket.replaced and ticket.task is not None and not execution.hold.reason:
+                ticket.task.uncancel()
+                raise superseded(step, key, run_id) from None
+            raise
         finally:
-            if taken is not None:
-                self._leave(taken)
+            if gate is not None:
+                for place in (gate.held, gate.queue):
+                    if ticket in place:
+                        place.remove(ticket)
+                gate.let_in()
 
-    async def _enter(self, frame: Frame, step: Step, limit: Limit) -> str:
-        key, most = _read(frame, step, limit, "concurrency")
-        if self._busy.get(key, 0) < most:
-            self._busy[key] = self._busy.get(key, 0) + 1
-            return key
-        queue = self._queues.setdefault(key, deque())
-        if limit.on_limit == "drop" or (limit.max_queued is not None and len(queue) >= limit.max_queued):
-            raise _dropped(step, f"{most} at a time, and `on_limit` is `{limit.on_limit}`")
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append(turn)
-        await turn
-        return key
+    async def _enter(self, gate: _Gate, wanted: GateRequest, ticket: _Ticket, run_id: UUID) -> None:
+        gate.most = wanted.most
+        gate.let_in()
+        if wanted.on_limit == "cancel_running":
+            for other in (gate.held + gate.queue)[: max(0, len(gate.held) + len(gate.queue) - wanted.most + 1)]:
+                other.give_way(run_id)
+            gate.queue = [other for other in gate.queue if not other.replaced]
+        elif wanted.on_limit == "keep_latest" and len(gate.held) >= wanted.most:
+            for other in gate.queue:
+                other.give_way(run_id)
+            gate.queue.clear()
+        if len(gate.held) < wanted.most:
+            gate.held.append(ticket)
+            ticket.turn.set_result(None)
+            return
+        full = wanted.max_queued is not None and len(gate.queue) >= wanted.max_queued
+        if wanted.on_limit == "drop" or (wanted.on_limit == "queue" and full):
+            raise dropped(ticket.step, ticket.key, wanted)
+        gate.queue.append(ticket)
+        await ticket.turn
 
-    def _leave(self, key: str) -> None:
-        queue = self._queues.get(key)
-        while queue:
-            turn = queue.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._busy[key] -= 1
-
-    async def _pace(self, frame: Frame, step: Step, limit: Limit) -> None:
-        key, most = _read(frame, step, limit, "rate_limit")
+    async def _pace(self, wanted: GateRequest, step: Step, key: str, run_id: UUID) -> None:
+        assert wanted.period is not None
         loop = asyncio.get_running_loop()
-        starts = self._starts.setdefault(key, deque())
-        while True:
-            while starts and starts[0] <= loop.time() - limit.period:
-                starts.popleft()
-            if len(starts) < most:
-                starts.append(loop.time())
-                return
-            if limit.on_limit == "drop":
-                raise _dropped(step, f"{most} in {limit.period:g} s, and `on_limit` is `drop`")
-            await asyncio.sleep(starts[0] + limit.period - loop.time())
+        gate, pace = self._gates.setdefault(wanted.id, _Gate()), wanted.period / wanted.most
+        now = loop.time()
+        starts = max(now, gate.tat - ((wanted.burst or wanted.most) - 1) * pace)
+        ahead = (starts - now) / pace
+        late = starts > now + 1e-6
+        if late and wanted.on_limit == "drop":
+            raise dropped(step, key, wanted)
+        if late and wanted.on_limit == "queue" and wanted.max_queued is not None and ahead > wanted.max_queued + 1e-6:
+            raise dropped(step, key, wanted)
+        waiting = self._later.get(wanted.id)
+        if late and wanted.on_limit == "keep_latest" and waiting is not None and not waiting.turn.done():
+            waiting.give_way(run_id)
+            starts -= pace
+        else:
+            gate.tat = max(now, gate.tat) + pace
+        if not late:
+            return
+        mine = self._later[wanted.id] = _Ticket(step, key, loop.create_future(), None)
+        handle = loop.call_at(starts, _begin, mine)
+        try:
+            await mine.turn
+        finally:
+            handle.cancel()
 
 
-def _read(frame: Frame, step: Step, limit: Limit, what: str) -> tuple[str, int]:
-    try:
-        key = limit.key.render(frame.scope) if limit.key is not None else ""
-        most = limit.limit if isinstance(limit.limit, int) else limit.limit.render(frame.scope)
-    except ExpressionError as error:
-        raise _gave_up(step, "expression", f"{what}: {error}") from None
-    if isinstance(most, bool) or not isinstance(most, int | float) or most < 1:
-        raise _gave_up(step, "expression", f"{what}: the limit must be a number of at least 1")
-    return f"{frame.pipeline.id}/{step.key}/{what}/{key}", int(most)
-
-
-def _dropped(step: Step, why: str) -> StepGaveUp:
-    return _gave_up(step, "rate_limited", f"dropped: {why}")
-
-
-def _gave_up(step: Step, type_: str, message: str) -> StepGaveUp:
-    return StepGaveUp(ErrorInfo(type=type_, message=message, step=step.id or step.key))
+def _begin(ticket: _Ticket) -> None:
+    if not ticket.turn.done():
+        ticket.turn.set_result(None)

@@ -9,7 +9,7 @@ from engine.pipeline.expression import Template
 from engine.pipeline.expression.errors import did_you_mean
 from engine.pipeline.expression.template import has_expression
 from engine.pipeline.grammar.pipeline import CONCURRENCY, RATE_LIMIT
-from engine.pipeline.grammar.section import ON_LIMIT, SCOPES
+from engine.pipeline.grammar.section import ON_LIMIT, ON_RATE_LIMIT, SCOPES
 from engine.pipeline.inference.names import Names
 from engine.pipeline.inference.shapes import is_whole
 from engine.pipeline.marks import Path
@@ -22,7 +22,7 @@ def read_concurrency(desk: Desk, path: Path, value: Any, names: Names) -> Limit 
     """The limit, as far as it could be read; what is wrong is noted."""
     if not is_section(desk.source, path, value, CONCURRENCY, "as in `concurrency: {limit: 1}`"):
         return None
-    return Limit(**_common(desk, path, value, names))
+    return Limit(**_common(desk, path, value, names, ON_LIMIT))
 
 
 def read_rate_limit(desk: Desk, path: Path, value: Any, names: Names) -> Limit | None:
@@ -34,7 +34,7 @@ def read_rate_limit(desk: Desk, path: Path, value: Any, names: Names) -> Limit |
     if missing:
         hint = "as in `rate_limit: {limit: 10, period: 1m}`"
         source.error("E104", path, f"`rate_limit` needs {' and '.join(missing)}", hint, key=True)
-    found = _common(desk, path, value, names)
+    found = _common(desk, path, value, names, ON_RATE_LIMIT)
     if "period" in value:
         found["period"] = need_duration(source, (*path, "period"), value["period"], "`period`") or 0.0
     if "burst" in value:
@@ -60,7 +60,7 @@ def read_queue(desk: Desk, path: Path, value: Any, names: Names) -> Template:
     return compile_value(desk, path, value, names)
 
 
-def _common(desk: Desk, path: Path, value: dict[str, Any], names: Names) -> dict[str, Any]:
+def _common(desk: Desk, path: Path, value: dict[str, Any], names: Names, words: tuple[str, ...]) -> dict[str, Any]:
     source = desk.source
     found: dict[str, Any] = {}
     if "limit" in value:
@@ -70,9 +70,9 @@ def _common(desk: Desk, path: Path, value: dict[str, Any], names: Names) -> dict
     if "max_queued" in value:
         where = (*path, "max_queued")
         found["max_queued"] = need_integer(source, where, value["max_queued"], "`max_queued`", least=0, most=MOST)
-    for name, words, default in (("on_limit", ON_LIMIT, "queue"), ("scope", SCOPES, "pipeline")):
+    for name, known, default in (("on_limit", words, "queue"), ("scope", SCOPES, "pipeline")):
         if name in value:
-            found[name] = need_word(source, (*path, name), value[name], f"`{name}`", words) or default
+            found[name] = need_word(source, (*path, name), value[name], f"`{name}`", known) or default
     return found
 
 

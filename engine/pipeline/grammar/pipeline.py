@@ -1,6 +1,6 @@
 """Keys of pipelines and triggers, and of what limits them."""
 
-from engine.pipeline.grammar.section import ON_LIMIT, SCOPES, Key, section
+from engine.pipeline.grammar.section import ON_LIMIT, ON_RATE_LIMIT, SCOPES, Key, section
 
 PIPELINE = section(
     "pipeline",
@@ -202,7 +202,13 @@ RATE_LIMIT = section(
     Key("limit", "template", "How many per period; a number or an expression.", required=True),
     Key("period", "duration", "The period.", required=True),
     Key("burst", "integer", "How many may start at once.", "the limit"),
-    Key("on_limit", "word", "What happens beyond the limit.", "queue", ON_LIMIT),
+    Key(
+        "on_limit",
+        "word",
+        "What happens beyond the limit: wait in order, be refused, or replace what waits.",
+        "queue",
+        ON_RATE_LIMIT,
+    ),
     Key("max_queued", "integer", "How many may wait; more are refused.", "none"),
     Key("scope", "word", "`global`: the key is shared between pipelines.", "pipeline", SCOPES),
     foreign={"max": "write `limit:`", "window": "write `period:`", "per": "write `period:`", "rate": "write `limit:`"},

@@ -38,6 +38,7 @@ def section(name: str, what: str, *keys: Key, foreign: Mapping[str, str] | None 
 
 
 ON_LIMIT = ("queue", "drop", "cancel_running", "keep_latest")
+ON_RATE_LIMIT = ("queue", "drop", "keep_latest")  # nobody holds anything that could be cancelled
 FAIL_OR_CONTINUE = ("fail", "continue")
 ON_UNKNOWN = ("fail", "ask", "retry")
 SCOPES = ("pipeline", "global")

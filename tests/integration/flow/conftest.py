@@ -31,6 +31,8 @@ class Probe:
         self.entered = asyncio.Event()
         self.gate: asyncio.Event | None = None  # `test.gate` waits for it
         self.met = 0
+        self.inside = 0  # how many are in `test.count` now, and how many were at most
+        self.most = 0
         self.meeting = asyncio.Event()  # `test.meet` waits until as many have come as `with` says
 
     async def act(self, config: "Anything", context: StepContext) -> Any:
@@ -58,6 +60,14 @@ class Probe:
         self.meeting.set() if self.met == config.value else await self.meeting.wait()
         return config.value
 
+    async def tally(self, config: "Anything", context: StepContext) -> Any:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        self.inside -= 1
+        return config.value
+
     def count(self, step: str) -> int:
         return sum(call[0] == step for call in self.calls)
 
@@ -69,6 +79,7 @@ class Probe:
         register("test.gate", self.wait, config=Anything, effect="effect")
         register("test.hang", self.hang, config=Anything, effect="effect")
         register("test.meet", self.meet, config=Anything, effect="effect")
+        register("test.count", self.tally, config=Anything, effect="effect")
         register("test.strict", self.act, config=Strict, effect="effect")
 
 

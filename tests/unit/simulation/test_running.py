@@ -134,7 +134,8 @@ expect: {outputs: {got: done}, elapsed: 2h, steps: {poll: {calls: 3}}}
 @pytest.mark.parametrize(
     ("limit", "elapsed"),
     [
-        ("rate_limit: {limit: 2, period: 1m}", "2m"),  # two at once, two a minute later, the last after two
+        ("rate_limit: {limit: 2, period: 1m}", "90s"),  # two at once, then one every half a minute
+        ("rate_limit: {limit: 2, period: 1m, burst: 1}", "2m"),
         ("concurrency: {limit: 1}", "50s"),
         ("concurrency: {limit: 2}", "30s"),
         ("concurrency: {key: '${{ n % 2 }}', limit: 1}", "30s"),
@@ -154,6 +155,32 @@ steps:
         check(bench, pipeline, f"mocks: {{one: {{output: {{}}, after: {after}}}}}\nexpect: {{elapsed: {elapsed}}}")
         == []
     )
+
+
+@pytest.mark.parametrize(
+    ("limit", "results"),
+    [
+        ("concurrency: {limit: 1, on_limit: drop}", ["ok", "rate_limited", "rate_limited"]),
+        ("concurrency: {limit: 1, max_queued: 1}", ["ok", "ok", "rate_limited"]),
+        ("concurrency: {limit: 1, on_limit: keep_latest}", ["ok", "superseded", "ok"]),
+        ("concurrency: {limit: 1, on_limit: cancel_running}", ["superseded", "superseded", "ok"]),
+        ("rate_limit: {limit: 1, period: 1m, on_limit: drop}", ["ok", "rate_limited", "rate_limited"]),
+        ("rate_limit: {limit: 1, period: 1m, max_queued: 1}", ["ok", "ok", "rate_limited"]),
+        ("rate_limit: {limit: 1, period: 1m, on_limit: keep_latest}", ["ok", "superseded", "ok"]),
+    ],
+)
+def test_attempts_beyond_a_limit(bench: Bench, limit: str, results: list[str]) -> None:
+    """The words of `on_limit` mean what they mean in production."""
+    pipeline = f"""
+steps:
+  - for_each: {{items: '${{{{ [1, 2, 3] }}}}', as: n, concurrency: 3}}
+    id: all
+    steps:
+      - {{id: one, {STEP}, {limit}, on_error: [{{uses: value, with: '${{{{ error.type }}}}'}}], output: ok}}
+outputs: {{got: '${{{{ steps.all.output }}}}'}}
+"""
+    test = f"mocks: {{one: {{output: {{}}, after: 10s}}}}\nexpect: {{outputs: {{got: [{', '.join(results)}]}}}}"
+    assert check(bench, pipeline, test) == []
 
 
 def test_dropped_attempts(bench: Bench) -> None:
