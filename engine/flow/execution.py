@@ -157,6 +157,8 @@ class Execution:
     _leaving: asyncio.Event = field(default_factory=asyncio.Event)  # all are parked: the run is let go
     _handed: int = 0  # records with finished rows that were handed to the writer without awaiting their commit
     _confirmed: int = 0  # how many of them are known to be committed
+    _begun: int = 0  # awaited commits so far
+    _settled: int = 0  # the last of them that succeeded
 
     def __post_init__(self) -> None:
         run = self.run
@@ -213,10 +215,14 @@ class Execution:
 
         On return everything that was pending when this was called is committed, by whichever branch asked first.
         """
+        mine = self._begun + 1  # the commit that what is pending now goes into, unless it fails
         async with self._lock:
+            if update is None and self._settled >= mine:  # or every branch would commit what the one before it left
+                return
             record = self.record(update)
             if not record.attempts and record.run is None:
                 return
+            self._begun += 1
             handed = self._handed
             try:
                 won = await self._commit(record)
@@ -226,6 +232,7 @@ class Execution:
                 raise
             if not won:
                 raise TakenOver
+            self._settled = self._begun
             self._confirmed = max(self._confirmed, handed)
         if update is not None and update.status != RunStatus.RUNNING:
             self.environment.changed(self.run.id, self.run.pipeline, update.status)
