@@ -250,7 +250,9 @@ async def test_a_crash_at_any_point(house: House) -> None:
         if await status(house, run_id) != "succeeded":
             await store.rescue(0.0)
             await house.new_worker()
-            await house.turn(run_id)  # not if a commit that was under way has ended it
+            async with asyncio.timeout(10):  # a late commit of the dead one may have the row: a claim passes it by
+                while not await house.turn(run_id) and await status(house, run_id) != "succeeded":
+                    await asyncio.sleep(0)
         assert await status(house, run_id) == "succeeded"
         output = {row.step: decode(row.output) for row in await house.attempts(run_id)}["paid"]
         assert output["event"]["id"] == str(event_id)
